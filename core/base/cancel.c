@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/process.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+struct hook {
+    void (*function)(void *ctx);
+    void *ctx;
+};
+
+static atomic_bool requested;
+static struct {
+    pthread_mutex_t lock; /* hooks run under it, so a removed hook is not running any more */
+    pthread_cond_t wake;  /* for sleepers; monotonic */
+    struct hook *hooks;
+    size_t len, cap;
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+bool
+cancel_requested(void)
+{
+    return atomic_load(&requested);
+}
+
+int
+cancel_check(void)
+{
+    return cancel_requested() ? error_set(ERROR_CANCELLED, "stopped by a signal") : 0;
+}
+
+int
+cancel_or(int code)
+{
+    return cancel_requested() ? cancel_check() : code;
+}
+
+void
+cancel_request(void)
+{
+    atomic_store(&requested, true);
+    process_kill_all();
+    (void)pthread_mutex_lock(&state.lock);
+    for (size_t i = 0; i < state.len; i++)
+        state.hooks[i].function(state.hooks[i].ctx);
+    (void)pthread_cond_broadcast(&state.wake);
+    (void)pthread_mutex_unlock(&state.lock);
+}
+
+static void *
+cancel_thread(void *signals)
+{
+    int number;
+
+    while (sigwait(signals, &number) == 0) {
+        if (cancel_requested())
+            _exit(1); /* the second time somebody really means it; nothing visible is half done */
+        cancel_request();
+    }
+    return NULL;
+}
+
+void
+cancel_start(void)
+{
+    static sigset_t signals;
+    pthread_condattr_t monotonic;
+    pthread_t thread;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&state.wake, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (pthread_create(&thread, NULL, cancel_thread, &signals) == 0)
+        (void)pthread_detach(thread);
+    else
+        (void)pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* then a signal simply ends us, which is safe */
+}
+
+int
+cancel_sleep_ms(int64_t ms)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    (void)pthread_mutex_lock(&state.lock);
+    while (!cancel_requested())
+        if (pthread_cond_timedwait(&state.wake, &state.lock, &until) == ETIMEDOUT)
+            break;
+    (void)pthread_mutex_unlock(&state.lock);
+    return cancel_check();
+}
+
+void
+cancel_hook_add(void (*hook)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&state.lock);
+    MEM_GROW(state.hooks, state.len, state.cap);
+    state.hooks[state.len++] = (struct hook){ hook, ctx };
+    (void)pthread_mutex_unlock(&state.lock);
+}
+
+void
+cancel_hook_remove(void (*hook)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&state.lock);
+    for (size_t i = 0; i < state.len; i++)
+        if (state.hooks[i].function == hook && state.hooks[i].ctx == ctx) {
+            state.hooks[i] = state.hooks[--state.len];
+            break;
+        }
+    if (state.len == 0) {
+        free(state.hooks);
+        state.hooks = NULL;
+        state.cap = 0;
+    }
+    (void)pthread_mutex_unlock(&state.lock);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static __thread struct {
+    char *text;
+    char *hint;
+} slot;
+
+static char *
+error_format(const char *format, va_list args)
+{
+    char *text = NULL;
+
+    if (vasprintf(&text, format, args) < 0)
+        return mem_strdup(format); /* better the bare words than nothing */
+    return text;
+}
+
+static void
+slot_replace(char *text)
+{
+    free(slot.text);
+    free(slot.hint);
+    slot.text = text;
+    slot.hint = NULL;
+}
+
+int
+error_set(int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    slot_replace(error_format(format, args));
+    va_end(args);
+    return code;
+}
+
+int
+error_errno(int code, const char *format, ...)
+{
+    int saved = errno;
+    char buffer[128];
+    va_list args;
+    CLEANUP_FREE char *text = NULL;
+
+    va_start(args, format);
+    text = error_format(format, args);
+    va_end(args);
+    slot_replace(mem_printf("%s: %s", text, strerror_r(saved, buffer, sizeof buffer)));
+    errno = saved;
+    return code;
+}
+
+int
+error_context(int code, const char *format, ...)
+{
+    va_list args;
+    CLEANUP_FREE char *where = NULL;
+    char *joined;
+
+    va_start(args, format);
+    where = error_format(format, args);
+    va_end(args);
+    joined = mem_printf("%s: %s", where, slot.text ? slot.text : "no reason was given");
+    free(slot.text);
+    slot.text = joined;
+    return code;
+}
+
+int
+error_hint(int code, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    free(slot.hint);
+    slot.hint = error_format(format, args);
+    va_end(args);
+    return code;
+}
+
+void
+error_clear(void)
+{
+    slot_replace(NULL);
+}
+
+const char *
+error_text(void)
+{
+    return slot.text ? slot.text : "";
+}
+
+const char *
+error_cure(void)
+{
+    return slot.hint;
+}
+
+void
+error_take(int code, struct error *ret_error)
+{
+    ret_error->code = code;
+    ret_error->text = STEAL(slot.text);
+    ret_error->hint = STEAL(slot.hint);
+}
+
+int
+error_put(struct error *error)
+{
+    int code = error->code;
+
+    if (code == 0)
+        return 0;
+    slot_replace(STEAL(error->text));
+    slot.hint = STEAL(error->hint);
+    error->code = 0;
+    return code;
+}
+
+void
+error_free(struct error *error)
+{
+    free(error->text);
+    free(error->hint);
+    memset(error, 0, sizeof *error);
+}

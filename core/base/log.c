@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static enum log_level shown = LOG_LEVEL_WARN;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf: nothing else is taken while it is held */
+static bool transient_shown;
+static __thread const char *thread_prefix;
+
+void
+log_set_level(enum log_level highest_shown)
+{
+    shown = highest_shown;
+}
+
+bool
+log_shows(enum log_level level)
+{
+    return level <= shown;
+}
+
+/* Foreign text must not be able to steer a terminal or fake a second line. */
+static void
+log_defuse(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+        if ((*p < 0x20 && *p != '\t' && *p != '\n') || *p == 0x7f)
+            *p = '?';
+}
+
+static void
+log_line(const char *word, const char *text)
+{
+    (void)pthread_mutex_lock(&lock);
+    if (transient_shown)
+        (void)fputs("\r\033[K", stderr);
+    transient_shown = false;
+    if (thread_prefix != NULL)
+        (void)fprintf(stderr, "%s: %s: %s\n", word, thread_prefix, text);
+    else
+        (void)fprintf(stderr, "%s: %s\n", word, text);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static void
+log_format(enum log_level level, const char *word, const char *format, va_list args)
+{
+    CLEANUP_FREE char *text = NULL;
+
+    if (!log_shows(level))
+        return;
+    if (vasprintf(&text, format, args) < 0) {
+        text = NULL;
+        return;
+    }
+    log_defuse(text);
+    log_line(word, text);
+}
+
+#define LOG_DEFINE(name, level, word)                                                                                  \
+    void name(const char *format, ...)                                                                                 \
+    {                                                                                                                  \
+        va_list args;                                                                                                  \
+                                                                                                                       \
+        va_start(args, format);                                                                                        \
+        log_format(level, word, format, args);                                                                         \
+        va_end(args);                                                                                                  \
+    }
+
+LOG_DEFINE(log_error, LOG_LEVEL_ERROR, "ERROR")
+LOG_DEFINE(log_warn, LOG_LEVEL_WARN, "WARN")
+LOG_DEFINE(log_info, LOG_LEVEL_INFO, "INFO")
+LOG_DEFINE(log_debug, LOG_LEVEL_DEBUG, "DEBUG")
+
+void
+log_slot_error(void)
+{
+    log_error("%s", error_text());
+    if (error_cure() != NULL) {
+        CLEANUP_FREE char *hint = mem_strdup(error_cure());
+
+        log_defuse(hint);
+        log_line("HINT", hint);
+    }
+    error_clear();
+}
+
+void
+log_slot_warn(const char *consequence)
+{
+    log_warn("%s, %s", error_text(), consequence);
+    if (error_cure() != NULL && log_shows(LOG_LEVEL_WARN)) {
+        CLEANUP_FREE char *hint = mem_strdup(error_cure());
+
+        log_defuse(hint);
+        log_line("HINT", hint);
+    }
+    error_clear();
+}
+
+const char *
+log_prefix(const char *prefix)
+{
+    const char *before = thread_prefix;
+
+    thread_prefix = prefix;
+    return before;
+}
+
+void
+log_transient(const char *line)
+{
+    (void)pthread_mutex_lock(&lock);
+    if (*line != '\0' || transient_shown)
+        (void)fprintf(stderr, "\r\033[K%s", line);
+    transient_shown = *line != '\0';
+    (void)fflush(stderr);
+    (void)pthread_mutex_unlock(&lock);
+}

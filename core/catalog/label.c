@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "catalog/label.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/mem.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TIME_LEN = 16,       /* 20261122T020000Z */
+    JOB_LIMIT = 40,      /* as the config's section names */
+    PART_LIMIT = 64,     /* bytes of one escaped part of a member's name */
+    OBJECT_LIMIT = 240,  /* a file name may have 255 bytes nearly everywhere */
+};
+
+static const char job_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+
+char *
+label_id(int64_t start_s, const char *job)
+{
+    CLEANUP_FREE char *time = clock_compact(start_s);
+
+    return mem_printf("%s-%s", time, job);
+}
+
+int
+label_id_parse(const char *id, int64_t *ret_start_s, const char **ret_job)
+{
+    CLEANUP_FREE char *time = mem_strndup(id, strnlen(id, TIME_LEN));
+    const char *job;
+    int64_t start_s;
+
+    if (strlen(id) <= TIME_LEN + 1 || id[TIME_LEN] != '-' || clock_parse_compact(time, &start_s) < 0)
+        goto bad;
+    job = id + TIME_LEN + 1;
+    if (strlen(job) > JOB_LIMIT || job[strspn(job, job_bytes)] != '\0')
+        goto bad;
+    if (ret_start_s != NULL)
+        *ret_start_s = start_s;
+    if (ret_job != NULL)
+        *ret_job = job;
+    return 0;
+bad:
+    (void)error_set(ERROR_USAGE, "'%s' is not the id of a backup (wanted: one like 20261122T020000Z-daily)", id);
+    return error_hint(ERROR_USAGE, "'pgcask list' shows the ids");
+}
+
+char *
+label_backups(const char *cluster)
+{
+    return mem_printf("%s/backup/", cluster);
+}
+
+char *
+label_backup(const char *cluster, const char *id)
+{
+    return mem_printf("%s/backup/%s/", cluster, id);
+}
+
+char *
+label_object(const char *cluster, const char *id, const char *object)
+{
+    return mem_printf("%s/backup/%s/%s", cluster, id, object);
+}
+
+char *
+label_verdict(const char *cluster, const char *id, int64_t when_s, bool good)
+{
+    CLEANUP_FREE char *time = clock_compact(when_s);
+
+    return mem_printf("%s/backup/%s/verdict-%s-%s.json", cluster, id, time, good ? "good" : "bad");
+}
+
+char *
+label_leases(const char *cluster)
+{
+    return mem_printf("%s/lease/", cluster);
+}
+
+char *
+label_lease(const char *cluster, const char *host, int pid, const char *random)
+{
+    return mem_printf("%s/lease/%s-%d-%s.json", cluster, host, pid, random);
+}
+
+static int
+label_verdict_parse(const char *object, struct label_key *key)
+{
+    const char *rest = object + strlen("verdict-");
+    CLEANUP_FREE char *time = mem_strndup(rest, strnlen(rest, TIME_LEN));
+
+    if (clock_parse_compact(time, &key->verdict_s) < 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not the name of a verdict", object);
+    key->good = strcmp(rest + TIME_LEN, "-good.json") == 0;
+    if (!key->good && strcmp(rest + TIME_LEN, "-bad.json") != 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not the name of a verdict", object);
+    key->verdict = true;
+    return 0;
+}
+
+int
+label_key_parse(const char *cluster, const char *key, struct label_key *ret_key)
+{
+    CLEANUP_FREE char *prefix = label_backups(cluster);
+    CLEANUP_FREE char *id = NULL;
+    struct label_key parsed = { 0 };
+    const char *slash;
+    int rc;
+
+    if (strncmp(key, prefix, strlen(prefix)) != 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not below '%s'", key, prefix);
+    slash = strchr(key + strlen(prefix), '/');
+    if (slash == NULL)
+        return error_set(ERROR_CORRUPT, "'%s' is not part of a backup", key);
+    id = mem_strndup(key + strlen(prefix), (size_t)(slash - key) - strlen(prefix));
+    parsed.object = slash + 1;
+    if (label_id_parse(id, NULL, NULL) < 0)
+        return error_context(ERROR_CORRUPT, "'%s'", key);
+    rc = label_object_check(parsed.object);
+    if (rc == 0 && strncmp(parsed.object, "verdict-", 8) == 0)
+        rc = label_verdict_parse(parsed.object, &parsed);
+    if (rc < 0)
+        return rc;
+    parsed.manifest = strcmp(parsed.object, LABEL_MANIFEST) == 0;
+    parsed.id = STEAL(id);
+    *ret_key = parsed;
+    return 0;
+}
+
+static void
+label_escape(struct buf *name, const char *part)
+{
+    size_t start = name->len;
+
+    for (const unsigned char *p = (const unsigned char *)part; *p != '\0' && name->len - start < PART_LIMIT; p++)
+        if (isalnum(*p) || *p == '_' || *p == '-')
+            (void)buf_addf(name, "%c", *p);
+        else
+            (void)buf_addf(name, "%%%02X", *p);
+}
+
+char *
+label_member_name(struct strv *taken, const char *const *parts, const char *suffix)
+{
+    CLEANUP_BUF struct buf name = BUF_INIT(4096);
+    CLEANUP_FREE char *full = NULL;
+
+    for (size_t i = 0; parts[i] != NULL; i++) {
+        if (i > 0)
+            (void)buf_adds(&name, "."); /* three parts of PART_LIMIT + 3 bytes: far below the limit */
+        label_escape(&name, parts[i]);
+    }
+    full = mem_printf("%s%s", name.data, suffix);
+    for (unsigned number = 2; strv_has(taken, full); number++) {
+        free(full);
+        full = mem_printf("%s~%u%s", name.data, number, suffix);
+    }
+    strv_add(taken, full);
+    return STEAL(full);
+}
+
+int
+label_object_check(const char *object)
+{
+    size_t len = strlen(object);
+
+    if (len == 0 || len > OBJECT_LIMIT || *object == '.')
+        return error_set(ERROR_CORRUPT, "'%s' is not the name of an object of a backup", object);
+    for (const unsigned char *p = (const unsigned char *)object; *p != '\0'; p++)
+        if (!isalnum(*p) && strchr("_-.%~", *p) == NULL)
+            return error_set(ERROR_CORRUPT, "'%s' is not the name of an object of a backup", object);
+    return 0;
+}

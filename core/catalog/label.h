@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The layout of a store: the only place that makes or takes apart its keys.
+ *
+ *   pgcask.json                                         repository: format version, random id
+ *   <cluster>/backup/<id>/<object>                      a member: <name>.zst or <name>.zst.age
+ *   <cluster>/backup/<id>/manifest.json                 commit record, written last
+ *   <cluster>/backup/<id>/verdict-<time>-good.json      outcome of a verify; also -bad
+ *   <cluster>/lease/<host>-<pid>-<random>.json          work in progress
+ *
+ * An id is <UTC time>-<job>, such as 20261122T020000Z-daily.
+ */
+#ifndef PGCASK_CATALOG_LABEL_H
+#define PGCASK_CATALOG_LABEL_H
+
+#include "base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LABEL_REPOSITORY "pgcask.json"
+#define LABEL_MANIFEST "manifest.json"
+
+/* All made texts are owned by the caller. */
+char *label_id(int64_t start_s, const char *job);
+/* ERROR_USAGE unless `id` is one; the parts may be NULL. `ret_job` points into `id`. */
+int label_id_parse(const char *id, int64_t *ret_start_s, const char **ret_job);
+char *label_backups(const char *cluster);                                   /* "<cluster>/backup/" */
+char *label_backup(const char *cluster, const char *id);                    /* "<cluster>/backup/<id>/" */
+char *label_object(const char *cluster, const char *id, const char *object);
+char *label_verdict(const char *cluster, const char *id, int64_t when_s, bool good);
+char *label_leases(const char *cluster);                                    /* "<cluster>/lease/" */
+char *label_lease(const char *cluster, const char *host, int pid, const char *random);
+
+/* What a key under label_backups is. */
+struct label_key {
+    char *id;
+    const char *object; /* into the key */
+    bool manifest;
+    bool verdict, good; /* verdict-… */
+    int64_t verdict_s;
+};
+/* ERROR_CORRUPT for a key that is none of ours. */
+int label_key_parse(const char *cluster, const char *key, struct label_key *ret_key);
+
+/* A file name for a member: bytes other than letters, digits, '_' and '-' become %XX, long ones are cut, and it is
+ * made different from all in `taken`, to which it is added. `parts` ends with NULL; a '.' comes between them. */
+char *label_member_name(struct strv *taken, const char *const *parts, const char *suffix);
+/* An object's name in a manifest must be a plain file name, whoever wrote it. */
+int label_object_check(const char *object);
+
+#endif

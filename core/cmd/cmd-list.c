@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * pgcask list: what backups there are, one line each, oldest first.
+ */
+#include "config.h"
+
+#include "cmd/cmd.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "pipeline/repo.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cmd_option options[] = {
+    { "cluster", 0, "NAME", "of this cluster (needed when the config has several)" },
+    { "store", 0, "NAME", "in this store only" },
+    { "job", 0, "NAME", "of this job only" },
+    { "json", 0, NULL, "as JSON" },
+    { NULL, 0, NULL, NULL },
+};
+
+static const char *const state_words[] = {
+    [CATALOG_UNVERIFIED] = "unverified",
+    [CATALOG_GOOD] = "good",
+    [CATALOG_BAD] = "bad",
+};
+
+/* "local, offsite", with the state where it differs from the best. */
+static char *
+list_stores(const struct repo *repo, const struct catalog_backup *backup)
+{
+    CLEANUP_STRV struct strv names = { 0 };
+
+    for (size_t i = 0; i < backup->len; i++) {
+        const struct catalog_copy *copy = &backup->copies[i];
+
+        if (!copy->manifest)
+            continue;
+        if (copy->state != catalog_state(backup))
+            strv_addf(&names, "%s(%s)", storage_name(repo->stores.items[copy->store]), state_words[copy->state]);
+        else
+            strv_add(&names, storage_name(repo->stores.items[copy->store]));
+    }
+    return strv_join(&names, " ");
+}
+
+static json_t *
+list_json(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
+{
+    CLEANUP_FREE char *started = clock_iso(manifest->started_s), *finished = clock_iso(manifest->finished_s);
+    json_t *row = json_object(), *stores = json_array(), *databases = json_array();
+
+    for (size_t i = 0; i < backup->len; i++) {
+        json_t *copy = json_object();
+
+        if (!backup->copies[i].manifest) {
+            json_decref(copy);
+            continue;
+        }
+        (void)json_object_set_new(copy, "store", json_text(storage_name(repo->stores.items[backup->copies[i].store])));
+        (void)json_object_set_new(copy, "state", json_text(state_words[backup->copies[i].state]));
+        (void)json_array_append_new(stores, copy);
+    }
+    for (size_t i = 0; i < manifest->database_count; i++)
+        (void)json_array_append_new(databases, json_text(manifest->databases[i].name));
+    (void)json_object_set_new(row, "id", json_text(backup->id));
+    (void)json_object_set_new(row, "cluster", json_text(manifest->cluster));
+    (void)json_object_set_new(row, "job", json_text(manifest->job));
+    (void)json_object_set_new(row, "kind", json_text(manifest->kind));
+    (void)json_object_set_new(row, "content", json_text(manifest->content));
+    (void)json_object_set_new(row, "selection", json_boolean(manifest->selection));
+    (void)json_object_set_new(row, "started", json_text(started));
+    (void)json_object_set_new(row, "finished", json_text(finished));
+    (void)json_object_set_new(row, "plain_size", json_integer((json_int_t)manifest_plain_size(manifest)));
+    (void)json_object_set_new(row, "stored_size", json_integer((json_int_t)manifest_stored_size(manifest)));
+    (void)json_object_set_new(row, "databases", databases);
+    (void)json_object_set_new(row, "state", json_text(state_words[catalog_state(backup)]));
+    (void)json_object_set_new(row, "stores", stores);
+    return row;
+}
+
+static void
+list_line(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
+{
+    CLEANUP_FREE char *stored = format_size(manifest_stored_size(manifest)), *stores = list_stores(repo, backup);
+    CLEANUP_FREE char *plain = format_size(manifest_plain_size(manifest));
+    CLEANUP_FREE char *content = mem_printf("%s%s", manifest->content, manifest->selection ? "*" : "");
+
+    (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %s\n", backup->id, manifest->kind, content, plain, stored,
+                 state_words[catalog_state(backup)], stores);
+}
+
+static int
+list_run(struct cmd_args *args)
+{
+    CLEANUP(config_free) struct config *config = NULL;
+    CLEANUP_REPO struct repo repo = { 0 };
+    CLEANUP_JSON json_t *rows = json_array();
+    CLEANUP_FREE char *text = NULL;
+    const char *job = cmd_arg(args, "job");
+    size_t shown = 0;
+    int rc = cmd_words(args, 0, 0);
+
+    if (rc == 0)
+        rc = cmd_config(args, &config);
+    if (rc == 0)
+        rc = repo_open(config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), PGCASK_OPEN_READONLY, &repo);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < repo.catalog->len; i++) {
+        struct catalog_backup *backup = &repo.catalog->backups[i];
+        const struct manifest *manifest;
+
+        if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0))
+            continue;
+        if (catalog_manifest(repo.catalog, backup, &manifest) < 0) {
+            log_slot_warn("it is left out of the list");
+            rc = CMD_DEGRADED;
+            continue;
+        }
+        if (cmd_flag(args, "json"))
+            (void)json_array_append_new(rows, list_json(&repo, backup, manifest));
+        else {
+            if (shown++ == 0)
+                (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %s\n", "ID", "KIND", "CONTENT", "PLAIN", "STORED", "STATE",
+                             "STORES");
+            list_line(&repo, backup, manifest);
+        }
+    }
+    if (cmd_flag(args, "json")) {
+        text = json_pretty(rows);
+        (void)fputs(text, stdout);
+    } else if (shown == 0)
+        log_info("cluster '%s' has no backup", repo.cluster->name);
+    return repo.stores.failed > 0 ? CMD_DEGRADED : rc;
+}
+
+const struct cmd cmd_list = {
+    .name = "list",
+    .usage = "list [--cluster NAME] [--store NAME] [--job NAME] [--json]",
+    .summary = "List the backups there are",
+    .options = options,
+    .run = list_run,
+};

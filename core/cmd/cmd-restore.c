@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * pgcask restore ID|latest: a database beside the original, tables, or files.
+ */
+#include "config.h"
+
+#include "cmd/cmd.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "pipeline/extract.h"
+#include "pipeline/keys.h"
+#include "pipeline/repo.h"
+#include "pipeline/restore.h"
+#include "pipeline/swap.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cmd_option options[] = {
+    { "database", 'd', "NAME", "which one of the backup (needed when it has several)" },
+    { "into", 'i', "NAME", "name of the new database; with --table: the database to put them into" },
+    { "globals", 'g', NULL, "create the roles and tablespaces that are missing" },
+    { "no-owner", 'O', NULL, "all belongs to the connected role, no grants" },
+    { "swap", 0, NULL, "when complete, exchange it with the original, which is kept under a dated name" },
+    { "swap-back", 0, "NAME", "bring back the database that --swap put aside" },
+    { "existing", 0, NULL, "load a --data-only backup into the existing database of --into" },
+    { "analyze", 0, NULL, "collect planner statistics at the end (always done for --swap)" },
+    { "table", 't', "SCHEMA.TABLE", "this table, with all that belongs to it (repeatable)" },
+    { "schema", 0, "NAME", "with --table: the schema to put them into" },
+    { "output", 'o', "FILE", "write the plain member (with --table: SQL) to FILE, or - for stdout" },
+    { "member", 0, "NAME", "with --output: this member (default: the database's main one)" },
+    { "file", 0, "FILE", "with --output: decrypt and decompress a file that was fetched by hand, or - for stdin" },
+    { "identity", 0, "FILE", "the private key, instead of the config's" },
+    { "conninfo", 0, "TEXT", "restore to this server instead of the cluster's own" },
+    { "cluster", 0, "NAME", "of this cluster (needed when the config has several)" },
+    { "store", 0, "NAME", "from this store" },
+    { "job", 0, "NAME", "with latest: of this job" },
+    { NULL, 0, NULL, NULL },
+};
+
+struct command {
+    struct cmd_args *args;
+    struct config *config;
+    struct repo repo;
+    struct restore restore;
+    const char *database; /* of the backup */
+};
+
+static int
+command_keys(struct command *command)
+{
+    const char *path = cmd_arg(command->args, "identity");
+
+    if (path == NULL)
+        return keys_identities(command->config, false, &command->restore.identities);
+    command->restore.identities = age_identities_new();
+    return age_identities_add_file(command->restore.identities, path);
+}
+
+/* The copy to read: a good one rather than one not verified rather than a bad one. */
+static int
+command_copy(struct command *command, const struct catalog_backup *backup)
+{
+    static const enum catalog_state order[] = { CATALOG_GOOD, CATALOG_UNVERIFIED, CATALOG_BAD };
+
+    for (size_t i = 0; i < ARRAY_LEN(order) && command->restore.storage == NULL; i++)
+        for (size_t j = 0; j < backup->len && command->restore.storage == NULL; j++)
+            if (backup->copies[j].manifest && backup->copies[j].state == order[i])
+                command->restore.storage = command->repo.stores.items[backup->copies[j].store];
+    if (catalog_state(backup) == CATALOG_BAD)
+        log_warn("the verification of backup '%s' failed: going on because it was named", backup->id);
+    return command->restore.storage ? 0 : error_set(PGCASK_FAILED, "backup '%s' is in no store", backup->id);
+}
+
+static int
+command_database(struct command *command)
+{
+    const struct manifest *manifest = command->restore.manifest;
+    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_FREE char *list = NULL;
+
+    command->database = cmd_arg(command->args, "database");
+    if (command->database == NULL && manifest->database_count == 1)
+        command->database = manifest->databases[0].name;
+    if (command->database != NULL && manifest_database(manifest, command->database) != NULL)
+        return 0;
+    for (size_t i = 0; i < manifest->database_count; i++)
+        strv_add(&names, manifest->databases[i].name);
+    list = strv_join(&names, "', '");
+    if (command->database != NULL)
+        return error_set(ERROR_USAGE, "backup '%s' has no database '%s' (it has '%s')", manifest->id, command->database, list);
+    (void)error_set(ERROR_USAGE, "backup '%s' has %zu databases: which one?", manifest->id, manifest->database_count);
+    return error_hint(ERROR_USAGE, "name one with --database: '%s'", list);
+}
+
+static int
+command_open(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    struct restore *restore = &command->restore;
+    struct catalog_backup *backup;
+    int rc = repo_open(command->config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), PGCASK_OPEN_READONLY,
+                       &command->repo);
+
+    if (rc == 0)
+        rc = repo_find(&command->repo, args->words[0], cmd_arg(args, "job"), &backup, &restore->manifest);
+    if (rc == 0)
+        rc = command_copy(command, backup);
+    if (rc == 0)
+        rc = command_keys(command);
+    if (rc < 0)
+        return rc;
+    restore->config = command->config;
+    restore->cluster = command->repo.cluster;
+    restore->conninfo = restore->cluster->cluster->conninfo;
+    restore->password = restore->cluster->cluster->password;
+    if (cmd_arg(args, "conninfo") != NULL) {
+        restore->conninfo = cmd_arg(args, "conninfo");
+        restore->password = NULL;
+    }
+    restore->streams = (unsigned)command->config->workers;
+    restore->crew = crew_new(restore->streams, 1);
+    return 0;
+}
+
+/* ---- the ways of restoring ---- */
+
+static int
+run_database(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    const struct pg_server server = { command->restore.conninfo, command->restore.password };
+    CLEANUP_FREE char *time = clock_compact(clock_now_s()), *name = NULL, *kept = NULL;
+    struct restore_database_options wanted = {
+        .database = command->database,
+        .into = cmd_arg(args, "into"),
+        .globals = cmd_flag(args, "globals"),
+        .no_owner = cmd_flag(args, "no-owner"),
+        .existing = cmd_flag(args, "existing"),
+        .analyze = cmd_flag(args, "analyze") || cmd_flag(args, "swap"),
+    };
+    int rc;
+
+    if (wanted.existing && (wanted.into == NULL || cmd_flag(args, "swap")))
+        return error_set(ERROR_USAGE, "--existing needs --into NAME, and no --swap");
+    if (wanted.into == NULL) {
+        name = mem_printf("%.40s_restored_%s", command->database, time);
+        wanted.into = name;
+    }
+    rc = restore_database(&command->restore, &wanted);
+    if (rc < 0)
+        return rc;
+    if (!cmd_flag(args, "swap")) {
+        (void)printf("%s\n", wanted.into);
+        return 0;
+    }
+    rc = swap_in(&server, command->database, wanted.into, &kept);
+    if (rc < 0) {
+        log_warn("the restored database is complete, as '%s'", wanted.into);
+        return rc;
+    }
+    (void)printf("%s\n%s\n", command->database, kept);
+    return 0;
+}
+
+static int
+run_tables(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    CLEANUP_STRV struct strv tables = { 0 };
+    CLEANUP_FREE char *time = clock_compact(clock_now_s()), *name = mem_printf("restored_%s", time);
+    const char *schema = cmd_arg(args, "schema"), *into = cmd_arg(args, "into");
+    struct extract_file file;
+    int rc;
+
+    cmd_arg_all(args, "table", &tables);
+    if (cmd_arg(args, "output") != NULL) {
+        rc = extract_begin(cmd_arg(args, "output"), &file);
+        if (rc < 0)
+            return rc;
+        rc = restore_tables(&command->restore, command->database, NULL, &tables, schema, file.fd);
+        return extract_end(&file, rc);
+    }
+    rc = restore_tables(&command->restore, command->database, into ? into : command->database, &tables,
+                        schema ? schema : name, -1);
+    if (rc == 0)
+        (void)printf("%s\n", schema ? schema : name);
+    return rc;
+}
+
+static int
+run_output(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    const char *name = cmd_arg(args, "member");
+    struct extract_file file;
+    int rc = 0;
+
+    if (name == NULL) {
+        const struct manifest_member *member = NULL;
+
+        rc = command_database(command);
+        if (rc == 0)
+            rc = restore_member(&command->restore, ROLE_MAIN, command->database, &member);
+        if (rc < 0)
+            return rc;
+        name = member->name;
+    }
+    rc = extract_begin(cmd_arg(args, "output"), &file);
+    return rc < 0 ? rc : extract_end(&file, extract_member(&command->restore, name, file.fd));
+}
+
+/* A file without its backup: config optional when the key is named. */
+static int
+run_file(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    struct extract_file file;
+    int rc = cmd_words(args, 0, 0);
+
+    if (rc == 0 && cmd_arg(args, "output") == NULL)
+        rc = error_set(ERROR_USAGE, "--file needs --output FILE, or --output -");
+    if (rc == 0 && cmd_arg(args, "identity") == NULL)
+        rc = cmd_config(args, &command->config);
+    if (rc == 0)
+        rc = command_keys(command);
+    if (rc == 0)
+        rc = extract_begin(cmd_arg(args, "output"), &file);
+    return rc < 0 ? rc : extract_end(&file, extract_foreign(cmd_arg(args, "file"), command->restore.identities, file.fd));
+}
+
+static int
+run_swap_back(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    const char *conninfo = cmd_arg(args, "conninfo");
+    CLEANUP_FREE char *kept = NULL;
+    const struct config_item *cluster = NULL;
+    struct pg_server server = { conninfo, NULL };
+    int rc = cmd_words(args, 0, 0);
+
+    if (rc == 0)
+        rc = cmd_config(args, &command->config);
+    if (rc == 0 && conninfo == NULL) {
+        rc = repo_cluster(command->config, cmd_arg(args, "cluster"), &cluster);
+        if (rc == 0)
+            server = (struct pg_server){ cluster->cluster->conninfo, cluster->cluster->password };
+    }
+    if (rc == 0)
+        rc = swap_back(&server, cmd_arg(args, "swap-back"), &kept);
+    if (rc == 0)
+        (void)printf("%s\n%s\n", cmd_arg(args, "swap-back"), kept);
+    return rc;
+}
+
+static int
+run_backup(struct command *command)
+{
+    struct cmd_args *args = command->args;
+    bool tables = cmd_flag(args, "table"), output = cmd_flag(args, "output");
+    int rc = cmd_words(args, 1, 1);
+
+    if (rc == 0 && cmd_flag(args, "swap") && (tables || output))
+        rc = error_set(ERROR_USAGE, "--swap is for whole databases");
+    if (rc == 0 && cmd_flag(args, "schema") && !tables)
+        rc = error_set(ERROR_USAGE, "--schema needs --table");
+    if (rc == 0 && cmd_flag(args, "member") && (tables || !output))
+        rc = error_set(ERROR_USAGE, "--member needs --output, and no --table");
+    if (rc == 0)
+        rc = cmd_config(args, &command->config);
+    if (rc == 0)
+        rc = command_open(command);
+    if (rc == 0 && output && !tables)
+        return run_output(command);
+    if (rc == 0)
+        rc = command_database(command);
+    if (rc < 0)
+        return rc;
+    return tables ? run_tables(command) : run_database(command);
+}
+
+static int
+restore_run(struct cmd_args *args)
+{
+    struct command command = { .args = args };
+    int rc;
+
+    if (cmd_flag(args, "file"))
+        rc = run_file(&command);
+    else if (cmd_flag(args, "swap-back"))
+        rc = run_swap_back(&command);
+    else
+        rc = run_backup(&command);
+    crew_free(command.restore.crew);
+    age_identities_free(command.restore.identities);
+    repo_close(&command.repo);
+    config_free(command.config);
+    return rc;
+}
+
+const struct cmd cmd_restore = {
+    .name = "restore",
+    .usage = "restore ID|latest [--into NAME] [--swap] | --table SCHEMA.TABLE … | --output FILE",
+    .summary = "Bring back a database, tables or files, never over what exists",
+    .options = options,
+    .run = restore_run,
+};

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * pgcask show ID: all that is known of one backup.
+ */
+#include "config.h"
+
+#include "cmd/cmd.h"
+
+#include "base/clock.h"
+#include "base/parse.h"
+#include "pipeline/repo.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct cmd_option options[] = {
+    { "cluster", 0, "NAME", "of this cluster (needed when the config has several)" },
+    { "store", 0, "NAME", "as in this store" },
+    { "job", 0, "NAME", "with latest: of this job" },
+    { "json", 0, NULL, "the manifest as it is stored" },
+    { NULL, 0, NULL, NULL },
+};
+
+static void
+show_members(const struct manifest *manifest)
+{
+    (void)printf("\n%-44s %-10s %10s %10s\n", "MEMBER", "ROLE", "PLAIN", "STORED");
+    for (size_t i = 0; i < manifest->member_count; i++) {
+        const struct manifest_member *member = &manifest->members[i];
+        CLEANUP_FREE char *plain = format_size(member->plain_size), *stored = format_size(member->stored_size);
+
+        (void)printf("%-44s %-10s %10s %10s\n", member->object, member->role, plain, stored);
+    }
+}
+
+static void
+show_checks(const struct manifest *manifest)
+{
+    if (manifest->check_count > 0)
+        (void)printf("\n%-20s %-16s %s\n", "CHECK", "DATABASE", "RESULT");
+    for (size_t i = 0; i < manifest->check_count; i++)
+        (void)printf("%-20s %-16s %s", manifest->checks[i].name, manifest->checks[i].database, manifest->checks[i].result);
+}
+
+static void
+show_copies(const struct repo *repo, const struct catalog_backup *backup)
+{
+    static const char *const words[] = { "not verified yet", "good", "BAD" };
+
+    for (size_t i = 0; i < backup->len; i++) {
+        const struct catalog_copy *copy = &backup->copies[i];
+        CLEANUP_FREE char *when = clock_iso(copy->verdict_s);
+
+        if (copy->manifest)
+            (void)printf("store:       %s, %s%s%s\n", storage_name(repo->stores.items[copy->store]), words[copy->state],
+                         copy->state == CATALOG_UNVERIFIED ? "" : " on ", copy->state == CATALOG_UNVERIFIED ? "" : when);
+    }
+}
+
+static void
+show_text(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
+{
+    CLEANUP_FREE char *started = clock_iso(manifest->started_s), *finished = clock_iso(manifest->finished_s);
+    CLEANUP_FREE char *recipients = strv_join(&manifest->recipients, " ");
+    CLEANUP_FREE char *took = format_duration((manifest->finished_s - manifest->started_s) * 1000);
+
+    (void)printf("backup:      %s\ncluster:     %s (system identifier %s)\njob:         %s\n", manifest->id,
+                 manifest->cluster, manifest->system_identifier, manifest->job);
+    (void)printf("kind:        %s, content %s%s\n", manifest->kind, manifest->content,
+                 manifest->selection ? ", a selection of tables" : "");
+    (void)printf("begun:       %s\nfinished:    %s (%s)\n", started, finished, took);
+    (void)printf("server:      PostgreSQL %s, dumped by pg_dump %s and %s\n", manifest->server_text,
+                 manifest->dump_version, manifest->tool);
+    (void)printf("encrypted:   %s\n", manifest->recipients.len > 0 ? recipients : "no");
+    show_copies(repo, backup);
+    for (size_t i = 0; i < manifest->database_count; i++) {
+        CLEANUP_FREE char *size = format_size(manifest->databases[i].size);
+
+        (void)printf("database:    %s (%s on the server)\n", manifest->databases[i].name, size);
+    }
+    show_members(manifest);
+    show_checks(manifest);
+}
+
+static int
+show_run(struct cmd_args *args)
+{
+    CLEANUP(config_free) struct config *config = NULL;
+    CLEANUP_REPO struct repo repo = { 0 };
+    struct catalog_backup *backup;
+    const struct manifest *manifest;
+    int rc = cmd_words(args, 1, 1);
+
+    if (rc == 0)
+        rc = cmd_config(args, &config);
+    if (rc == 0)
+        rc = repo_open(config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), PGCASK_OPEN_READONLY, &repo);
+    if (rc == 0)
+        rc = repo_find(&repo, args->words[0], cmd_arg(args, "job"), &backup, &manifest);
+    if (rc < 0)
+        return rc;
+    if (cmd_flag(args, "json")) {
+        CLEANUP_FREE char *text = manifest_encode(manifest);
+
+        (void)fputs(text, stdout);
+    } else
+        show_text(&repo, backup, manifest);
+    return 0;
+}
+
+const struct cmd cmd_show = {
+    .name = "show",
+    .usage = "show ID|latest [--cluster NAME] [--store NAME] [--job NAME] [--json]",
+    .summary = "Show all that is known of one backup",
+    .options = options,
+    .run = show_run,
+};

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "pg/conn.h"
+
+#include "base/cancel.h"
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pg_conn {
+    PGconn *pq;
+    PGcancel *cancel;
+};
+
+/* libpq's message on one line. */
+static char *
+pg_words(const char *message)
+{
+    char *words = mem_strdup(message);
+    size_t len = strlen(words);
+
+    while (len > 0 && (words[len - 1] == '\n' || words[len - 1] == ' '))
+        words[--len] = '\0';
+    for (char *p = words; *p != '\0'; p++)
+        if (*p == '\n')
+            *p = ' ';
+    return words;
+}
+
+static int
+pg_failed(const struct pg_conn *conn, const char *what)
+{
+    CLEANUP_FREE char *words = pg_words(PQerrorMessage(conn->pq));
+
+    return cancel_or(error_set(PGCASK_FAILED, "%s: %s", what, words));
+}
+
+static void
+pg_cancel_hook(void *ctx)
+{
+    struct pg_conn *conn = ctx;
+    char why[256];
+
+    (void)PQcancel(conn->cancel, why, sizeof why); /* if it does not work, the query simply ends later */
+}
+
+static int
+pg_connect_failed(PGconn *pq)
+{
+    CLEANUP_FREE char *words = pg_words(PQerrorMessage(pq));
+
+    (void)error_set(PGCASK_FAILED, "could not connect to PostgreSQL: %s", words);
+    if (strstr(words, "password authentication failed") != NULL || strstr(words, "no password supplied") != NULL)
+        (void)error_hint(PGCASK_FAILED, "check user and password of the cluster (password, password_file, password_env or "
+                                        "password_command in [cluster …])");
+    else if (strstr(words, "does not exist") != NULL)
+        (void)error_hint(PGCASK_FAILED, "check dbname and user in conninfo, and databases of the job");
+    else if (strstr(words, "Connection refused") != NULL || strstr(words, "No such file") != NULL ||
+             strstr(words, "starting up") != NULL || strstr(words, "timeout") != NULL)
+        (void)error_hint(PGCASK_FAILED, "is the server running, and are host and port in conninfo right?");
+    return cancel_or(PGCASK_FAILED);
+}
+
+int
+pg_connect(const struct pg_server *server, const char *database, struct pg_conn **ret_conn)
+{
+    CLEANUP(pg_close) struct pg_conn *conn = mem_zalloc(sizeof *conn);
+    CLEANUP_FREE char *conninfo = NULL, *own_password = NULL;
+    const char *keys[] = { "dbname", "password", "fallback_application_name", "connect_timeout", "client_encoding", NULL };
+    const char *values[] = { NULL, NULL, "pgcask", "30", "UTF8", NULL };
+    int rc = pg_conninfo(server->conninfo, database, &conninfo);
+
+    if (rc == 0)
+        rc = pg_conninfo_password(server->conninfo, &own_password);
+    if (rc < 0)
+        return rc;
+    values[0] = conninfo; /* expanded, being the first dbname; what follows wins over what is in it */
+    values[1] = server->password ? server->password : own_password;
+    if (strstr(conninfo, "connect_timeout") != NULL)
+        keys[3] = "fallback_application_name", values[3] = "pgcask";
+    conn->pq = PQconnectdbParams(keys, values, 1);
+    if (own_password != NULL)
+        explicit_bzero(own_password, strlen(own_password));
+    if (conn->pq == NULL)
+        return error_set(PGCASK_FAILED, "could not connect to PostgreSQL: out of memory");
+    if (PQstatus(conn->pq) != CONNECTION_OK)
+        return pg_connect_failed(conn->pq);
+    conn->cancel = PQgetCancel(conn->pq);
+    if (conn->cancel != NULL)
+        cancel_hook_add(pg_cancel_hook, conn);
+    rc = pg_run(conn, "SET standard_conforming_strings = on; SET statement_timeout = 0; SET lock_timeout = 0; "
+                      "SET idle_in_transaction_session_timeout = 0; SET datestyle = ISO; SET intervalstyle = postgres; "
+                      "SET extra_float_digits = 3; SET client_min_messages = warning; SET timezone = 'UTC'; "
+                      "SELECT pg_catalog.set_config('search_path', '', false)");
+    if (rc < 0)
+        return rc;
+    *ret_conn = STEAL(conn);
+    return 0;
+}
+
+void
+pg_close(struct pg_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    if (conn->cancel != NULL) {
+        cancel_hook_remove(pg_cancel_hook, conn);
+        PQfreeCancel(conn->cancel);
+    }
+    PQfinish(conn->pq);
+    free(conn);
+}
+
+void
+pg_clear(PGresult *result)
+{
+    PQclear(result);
+}
+
+static int
+pg_result(struct pg_conn *conn, PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
+        return 0;
+    return pg_failed(conn, "PostgreSQL refused");
+}
+
+int
+pg_run_always(struct pg_conn *conn, const char *sql)
+{
+    CLEANUP(pg_clear) PGresult *result = PQexec(conn->pq, sql);
+
+    return pg_result(conn, result);
+}
+
+int
+pg_run(struct pg_conn *conn, const char *sql)
+{
+    int rc = cancel_check();
+
+    return rc < 0 ? rc : pg_run_always(conn, sql);
+}
+
+int
+pg_runf(struct pg_conn *conn, const char *format, ...)
+{
+    va_list args;
+    CLEANUP_FREE char *sql = NULL;
+    int len;
+
+    va_start(args, format);
+    len = vasprintf(&sql, format, args);
+    va_end(args);
+    if (len < 0) {
+        sql = NULL;
+        return error_set(PGCASK_FAILED, "could not format a command");
+    }
+    return pg_run(conn, sql);
+}
+
+int
+pg_query(struct pg_conn *conn, const char *sql, const char *const *params, int count, PGresult **ret_result)
+{
+    CLEANUP(pg_clear) PGresult *result = NULL;
+    int rc = cancel_check();
+
+    if (rc < 0)
+        return rc;
+    result = PQexecParams(conn->pq, sql, count, NULL, params, NULL, NULL, 0);
+    rc = pg_result(conn, result);
+    if (rc == 0)
+        *ret_result = STEAL(result);
+    return rc;
+}
+
+int
+pg_value(struct pg_conn *conn, const char *sql, const char *const *params, int count, char **ret_value)
+{
+    CLEANUP(pg_clear) PGresult *result = NULL;
+    int rc = pg_query(conn, sql, params, count, &result);
+
+    if (rc < 0)
+        return rc;
+    if (PQntuples(result) != 1)
+        return error_set(PGCASK_FAILED, "PostgreSQL gave %d rows where 1 was expected: %s", PQntuples(result), sql);
+    *ret_value = PQgetisnull(result, 0, 0) ? NULL : mem_strdup(PQgetvalue(result, 0, 0));
+    return 0;
+}
+
+int
+pg_column(struct pg_conn *conn, const char *sql, const char *const *params, int count, struct strv *ret_values)
+{
+    CLEANUP(pg_clear) PGresult *result = NULL;
+    int rc = pg_query(conn, sql, params, count, &result);
+
+    for (int i = 0; rc == 0 && i < PQntuples(result); i++)
+        strv_add(ret_values, PQgetvalue(result, i, 0));
+    return rc;
+}
+
+static int
+pg_field_text(struct buf *text, const PGresult *result, int row, int column)
+{
+    int rc = 0;
+
+    if (PQgetisnull(result, row, column))
+        return buf_adds(text, "\\N");
+    for (const char *p = PQgetvalue(result, row, column); *p != '\0' && rc == 0; p++) {
+        static const char special[] = "\t\n\r\\", letters[] = "tnr\\";
+        const char *found = strchr(special, *p);
+
+        rc = found ? buf_addf(text, "\\%c", letters[found - special]) : buf_add(text, p, 1);
+    }
+    return rc;
+}
+
+int
+pg_rows_text(struct pg_conn *conn, const char *sql, char **ret_text)
+{
+    CLEANUP(pg_clear) PGresult *result = NULL;
+    CLEANUP_BUF struct buf text = BUF_INIT(1024 * 1024);
+    int rc = pg_query(conn, sql, NULL, 0, &result);
+
+    if (rc < 0)
+        return rc;
+    if (PQresultStatus(result) != PGRES_TUPLES_OK)
+        return error_set(PGCASK_FAILED, "the query gives no rows: %s", sql);
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int column = 0; column < PQnfields(result) && rc == 0; column++) {
+            if (column > 0)
+                rc = buf_adds(&text, "\t");
+            if (rc == 0)
+                rc = pg_field_text(&text, result, row, column);
+        }
+        if (rc == 0)
+            rc = buf_adds(&text, "\n");
+        if (rc < 0)
+            return error_context(rc, "the result of a check query");
+    }
+    *ret_text = buf_take(&text);
+    return 0;
+}
+
+int
+pg_copy_begin(struct pg_conn *conn, const char *copy_statement)
+{
+    CLEANUP(pg_clear) PGresult *result = PQexec(conn->pq, copy_statement);
+
+    return PQresultStatus(result) == PGRES_COPY_IN ? 0 : pg_failed(conn, "PostgreSQL refused");
+}
+
+int
+pg_copy_bytes(void *ctx, const void *data, size_t len)
+{
+    struct pg_conn *conn = ctx;
+    const char *p = data;
+
+    while (len > 0) {
+        int piece = len > 1024 * 1024 ? 1024 * 1024 : (int)len;
+
+        if (PQputCopyData(conn->pq, p, piece) != 1)
+            return pg_failed(conn, "could not send rows");
+        p += piece;
+        len -= (size_t)piece;
+    }
+    return 0;
+}
+
+int
+pg_copy_end(struct pg_conn *conn)
+{
+    CLEANUP(pg_clear) PGresult *result = NULL;
+    int rc;
+
+    if (PQputCopyEnd(conn->pq, NULL) != 1)
+        return pg_failed(conn, "could not end the rows");
+    result = PQgetResult(conn->pq);
+    rc = pg_result(conn, result);
+    while (rc == 0) {
+        PGresult *more = PQgetResult(conn->pq);
+
+        if (more == NULL)
+            break;
+        PQclear(more);
+    }
+    return rc;
+}
+
+int
+pg_server_version(const struct pg_conn *conn)
+{
+    return PQserverVersion(conn->pq);
+}
+
+PGconn *
+pg_raw(struct pg_conn *conn)
+{
+    return conn->pq;
+}
+
+static char *
+pg_quoted(char *libpq_text)
+{
+    char *text = mem_strdup(libpq_text ? libpq_text : "NULL"); /* libpq refuses only bytes invalid in UTF8: then the server must refuse */
+
+    PQfreemem(libpq_text);
+    return text;
+}
+
+char *
+pg_ident(struct pg_conn *conn, const char *name)
+{
+    return pg_quoted(PQescapeIdentifier(conn->pq, name, strlen(name)));
+}
+
+char *
+pg_literal(struct pg_conn *conn, const char *text)
+{
+    return pg_quoted(PQescapeLiteral(conn->pq, text, strlen(text)));
+}
+
+/* ---- conninfo ---- */
+
+static int
+conninfo_parse(const char *conninfo, PQconninfoOption **ret_options)
+{
+    char *why = NULL;
+
+    *ret_options = PQconninfoParse(conninfo, &why);
+    if (*ret_options != NULL)
+        return 0;
+    PQfreemem(why); /* it may show the password */
+    return error_set(ERROR_USAGE, "conninfo is not a valid connection string");
+}
+
+static void
+conninfo_add(struct buf *text, const char *key, const char *value)
+{
+    (void)buf_addf(text, "%s%s='", text->len > 0 ? " " : "", key); /* bounded by what was parsed */
+    for (const char *p = value; *p != '\0'; p++)
+        (void)buf_addf(text, "%s%c", *p == '\'' || *p == '\\' ? "\\" : "", *p);
+    (void)buf_adds(text, "'");
+}
+
+int
+pg_conninfo(const char *conninfo, const char *database, char **ret_text)
+{
+    struct buf text = BUF_INIT(16 * 1024 * 1024);
+    PQconninfoOption *options;
+    int rc = conninfo_parse(conninfo, &options);
+
+    if (rc < 0)
+        return rc;
+    for (PQconninfoOption *option = options; option->keyword != NULL; option++) {
+        if (option->val == NULL || strcmp(option->keyword, "password") == 0)
+            continue;
+        if (database != NULL && strcmp(option->keyword, "dbname") == 0)
+            continue;
+        conninfo_add(&text, option->keyword, option->val);
+    }
+    if (database != NULL)
+        conninfo_add(&text, "dbname", database);
+    PQconninfoFree(options);
+    *ret_text = buf_take(&text);
+    return 0;
+}
+
+static int
+conninfo_get(const char *conninfo, const char *key, char **ret_value)
+{
+    PQconninfoOption *options;
+    int rc = conninfo_parse(conninfo, &options);
+
+    if (rc < 0)
+        return rc;
+    *ret_value = NULL;
+    for (PQconninfoOption *option = options; option->keyword != NULL; option++)
+        if (option->val != NULL && strcmp(option->keyword, key) == 0)
+            *ret_value = mem_strdup(option->val);
+    PQconninfoFree(options);
+    return 0;
+}
+
+int
+pg_conninfo_password(const char *conninfo, char **ret_password)
+{
+    return conninfo_get(conninfo, "password", ret_password);
+}
+
+int
+pg_conninfo_database(const char *conninfo, char **ret_database)
+{
+    int rc = conninfo_get(conninfo, "dbname", ret_database);
+
+    if (rc == 0 && *ret_database == NULL)
+        *ret_database = mem_strdup("postgres");
+    return rc;
+}

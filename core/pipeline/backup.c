@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The order of things, which is what makes a backup safe:
+ *
+ *   lock ─► stores, leases, sweep ─► dump ─► manifest (from here on it exists) ─► read back ─► verdict
+ *
+ * Killed before the manifest, nothing is visible; killed after it, the backup is
+ * whole but has no verdict yet.
+ */
+#include "config.h"
+
+#include "pipeline/backup.h"
+
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "catalog/catalog.h"
+#include "catalog/label.h"
+#include "pipeline/dump.h"
+#include "pipeline/keys.h"
+#include "pipeline/ledger.h"
+#include "pipeline/stores.h"
+#include "pipeline/verify.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct backup {
+    const struct config *config;
+    const struct config_item *job, *cluster;
+    const struct backup_options *options;
+    struct age_recipients *recipients;
+    struct age_identities *identities;
+    struct stores stores;
+    struct outlet *outlet;
+    struct crew *crew;
+    struct pg_conn *conn; /* to conninfo's own database */
+    struct dump_run dump;
+    struct manifest *manifest;
+    char *id, *lease;
+    bool committed; /* at least one store has the manifest */
+    size_t bad;     /* stores whose copy could not be verified */
+};
+
+static void
+backup_free(struct backup *backup)
+{
+    pg_close(backup->conn);
+    outlet_free(backup->outlet);
+    crew_free(backup->crew);
+    stores_close(&backup->stores);
+    age_recipients_free(backup->recipients);
+    age_identities_free(backup->identities);
+    pg_tools_free(backup->dump.tools);
+    strv_free(&backup->dump.taken);
+    manifest_free(backup->manifest);
+    free(backup->lease);
+    free(backup->id);
+}
+
+static const char *
+backup_pick(const char *given, const char *configured)
+{
+    return given ? given : configured;
+}
+
+static struct dump_selection
+backup_selection(const struct backup *backup)
+{
+    const struct config_job *job = backup->job->job;
+    const struct dump_selection *given = &backup->options->selection;
+
+    return (struct dump_selection){
+        .content = backup_pick(given->content, job->content),
+        .tables = backup_pick(given->tables, job->tables),
+        .exclude_tables = backup_pick(given->exclude_tables, job->exclude_tables),
+        .exclude_table_data = backup_pick(given->exclude_table_data, job->exclude_table_data),
+        .table_size = job->table_size,
+    };
+}
+
+/* Connect, and find programs that can dump this server. */
+static int
+backup_source(struct backup *backup)
+{
+    const struct config_cluster *cluster = backup->cluster->cluster;
+    struct dump_run *dump = &backup->dump;
+    struct pg_tools_spec spec = {
+        .exec = cluster->exec,
+        .bindir = cluster->bindir,
+        .conninfo = cluster->exec_conninfo ? cluster->exec_conninfo : cluster->conninfo,
+        .password = cluster->password,
+    };
+    int rc;
+
+    dump->config = backup->config;
+    dump->job = backup->job->job;
+    dump->server = (struct pg_server){ cluster->conninfo, cluster->password };
+    dump->lock_timeout_ms = cluster->lock_timeout;
+    dump->selection = backup_selection(backup);
+    dump->recipients = backup->recipients;
+    dump->cluster = backup->cluster->name;
+    dump->streams = (unsigned)backup->config->workers;
+    rc = pg_connect(&dump->server, NULL, &backup->conn);
+    if (rc < 0)
+        return rc;
+    spec.server_version = pg_server_version(backup->conn);
+    return pg_tools_find(&spec, &dump->tools);
+}
+
+/* An id that no store knows: two short runs may fall into one second. */
+static int
+backup_choose_id(struct backup *backup)
+{
+    for (;;) {
+        CLEANUP_FREE char *id = label_id(clock_now_s(), backup->job->name);
+        CLEANUP_FREE char *prefix = label_backup(backup->cluster->name, id);
+        bool taken = false;
+
+        for (size_t i = 0; i < backup->stores.len; i++) {
+            CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+            int rc = storage_list(backup->stores.items[i], prefix, &list);
+
+            if (rc < 0)
+                return rc;
+            taken |= list.len > 0;
+        }
+        if (!taken) {
+            backup->id = STEAL(id);
+            backup->dump.id = backup->id;
+            return 0;
+        }
+        if (cancel_sleep_ms(1000) < 0)
+            return ERROR_CANCELLED;
+    }
+}
+
+static int
+backup_manifest_start(struct backup *backup)
+{
+    struct manifest *manifest = manifest_new();
+    const struct dump_selection *selection = &backup->dump.selection;
+    int rc;
+
+    backup->manifest = backup->dump.manifest = manifest;
+    manifest->repository = mem_strdup(backup->stores.repository);
+    manifest->cluster = mem_strdup(backup->cluster->name);
+    manifest->id = mem_strdup(backup->id);
+    manifest->job = mem_strdup(backup->job->name);
+    manifest->kind = mem_strdup(backup->job->job->kind);
+    manifest->content = mem_strdup(selection->content);
+    manifest->selection = selection->tables != NULL || selection->exclude_tables != NULL ||
+                          selection->exclude_table_data != NULL;
+    manifest->tool = mem_strdup("pgcask " PACKAGE_VERSION);
+    manifest->dump_version = mem_strdup(pg_tools_version(backup->dump.tools));
+    manifest->server_version = pg_server_version(backup->conn);
+    manifest->server_text = mem_strdup(PQparameterStatus(pg_raw(backup->conn), "server_version"));
+    manifest->started_s = clock_now_s();
+    if (backup->recipients != NULL)
+        age_recipients_list(backup->recipients, &manifest->recipients);
+    rc = pg_value(backup->conn, "SELECT system_identifier FROM pg_control_system()", NULL, 0,
+                  &manifest->system_identifier);
+    return rc;
+}
+
+static int
+backup_prepare(struct backup *backup)
+{
+    CLEANUP_STRV struct strv names = { 0 };
+    int rc = keys_recipients(backup->config, &backup->recipients);
+
+    if (rc == 0)
+        rc = keys_identities(backup->config, true, &backup->identities);
+    if (rc == 0)
+        rc = backup_source(backup);
+    if (rc < 0)
+        return rc;
+    option_words(backup->job->job->stores, &names);
+    rc = stores_open(backup->config, &names, 0, &backup->stores);
+    if (rc < 0)
+        return rc;
+    for (size_t i = 0; i < backup->stores.len; i++)
+        stores_sweep(backup->stores.items[i], backup->cluster->name);
+    rc = backup_choose_id(backup);
+    if (rc == 0)
+        rc = backup_manifest_start(backup);
+    if (rc < 0)
+        return rc;
+    backup->crew = backup->dump.crew = crew_new(backup->dump.streams, (int)backup->config->main->compress_level);
+    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams, &backup->outlet);
+    backup->dump.outlet = backup->outlet;
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static const char all_databases_sql[] =
+    "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1";
+
+static int
+backup_databases(struct backup *backup, struct strv *ret_names)
+{
+    CLEANUP_STRV struct strv names = { 0 }, excluded = { 0 };
+    const struct config_job *job = backup->job->job;
+    int rc;
+
+    option_words(backup_pick(backup->options->databases, job->databases), &names);
+    if (names.len != 1 || strcmp(names.items[0], "all") != 0) {
+        for (size_t i = 0; i < names.len; i++)
+            strv_add(ret_names, names.items[i]);
+        return 0;
+    }
+    strv_free(&names);
+    rc = pg_column(backup->conn, all_databases_sql, NULL, 0, &names);
+    if (job->exclude_databases != NULL)
+        option_words(job->exclude_databases, &excluded);
+    for (size_t i = 0; i < names.len; i++)
+        if (!strv_has(&excluded, names.items[i]))
+            strv_add(ret_names, names.items[i]);
+    if (rc == 0 && ret_names->len == 0)
+        rc = error_set(ERROR_USAGE, "no database is left to back up");
+    return rc;
+}
+
+static int
+backup_write(struct backup *backup)
+{
+    CLEANUP_FREE char *text = NULL, *key = NULL, *manifest = NULL;
+    CLEANUP_STRV struct strv databases = { 0 };
+    int rc = stores_lease(backup->cluster->name, backup->id, &backup->lease, &text);
+
+    if (rc == 0)
+        rc = outlet_put(backup->outlet, backup->lease, text, strlen(text));
+    if (rc == 0)
+        rc = backup_databases(backup, &databases);
+    if (rc == 0)
+        rc = dump_cluster(&backup->dump, backup->conn);
+    for (size_t i = 0; rc == 0 && i < databases.len; i++)
+        rc = dump_database(&backup->dump, databases.items[i]);
+    if (rc == 0)
+        rc = cancel_check();
+    if (rc < 0)
+        return rc;
+    backup->manifest->finished_s = clock_now_s();
+    manifest = manifest_encode(backup->manifest);
+    key = label_object(backup->cluster->name, backup->id, LABEL_MANIFEST);
+    rc = outlet_put(backup->outlet, key, manifest, strlen(manifest));
+    if (rc < 0)
+        return error_context(rc, "writing the manifest");
+    backup->committed = true;
+    return 0;
+}
+
+/* ---- after writing ---- */
+
+static bool
+backup_store_required(const struct backup *backup, size_t i)
+{
+    return storage_is_required(backup->stores.items[i]);
+}
+
+/* Tell which stores fell out; what they hold of this run is rubbish. */
+static size_t
+backup_dropped(struct backup *backup)
+{
+    size_t required = 0;
+
+    for (size_t i = 0; backup->outlet != NULL && i < backup->stores.len; i++) {
+        const struct error *why;
+
+        if (outlet_alive(backup->outlet, i, &why))
+            continue;
+        if (backup->committed) {
+            log_warn("%s, going on without store '%s'", why->text, storage_name(backup->stores.items[i]));
+            if (why->hint != NULL)
+                log_warn("HINT: %s", why->hint);
+        }
+        stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
+        required += backup_store_required(backup, i);
+    }
+    return required;
+}
+
+static int
+backup_verify_store(struct backup *backup, size_t i, bool deep, const struct strv *list_argv)
+{
+    struct verify_spec spec = {
+        .crew = backup->crew,
+        .streams = backup->dump.streams,
+        .storage = backup->stores.items[i],
+        .manifest = backup->manifest,
+        .identities = backup->identities,
+        .list_argv = list_argv,
+        .deep = deep,
+    };
+    bool was_deep = false;
+    int rc = verify_copy(&spec, &was_deep);
+
+    if (rc == 0)
+        return verify_record(spec.storage, spec.manifest, was_deep, NULL);
+    if (rc != ERROR_CANCELLED) {
+        struct error why = { 0 };
+
+        error_take(rc, &why);
+        if (verify_record(spec.storage, spec.manifest, was_deep, why.text) < 0)
+            log_slot_warn("the bad outcome is not recorded");
+        rc = error_put(&why);
+    }
+    return rc;
+}
+
+/* The first copy is read to the last plain byte; the others hold the same stored bytes, so their digests are enough. */
+static int
+backup_verify(struct backup *backup, size_t *ret_bad_required)
+{
+    CLEANUP_STRV struct strv list_argv = { 0 };
+    bool deep = true;
+    size_t good = 0;
+    struct error last = { 0 };
+    int code;
+
+    if (backup->recipients != NULL && backup->identities == NULL)
+        log_info("no identity on this host: verifying stored digests only");
+    pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
+    for (size_t i = 0; i < backup->stores.len; i++) {
+        int rc;
+
+        if (!outlet_alive(backup->outlet, i, NULL))
+            continue;
+        rc = backup_verify_store(backup, i, deep, &list_argv);
+        if (rc == 0) {
+            good++;
+            deep = false;
+            continue;
+        }
+        if (last.code != 0) {
+            (void)error_put(&last);
+            log_slot_warn("that copy is bad");
+        }
+        error_take(rc, &last);
+        *ret_bad_required += backup_store_required(backup, i);
+        if (rc == ERROR_CANCELLED)
+            break;
+    }
+    if (last.code == 0)
+        return 0;
+    if (good > 0 && last.code != ERROR_CANCELLED) {
+        (void)error_put(&last);
+        log_slot_warn("that copy is bad");
+        return 0;
+    }
+    code = error_put(&last);
+    return error_context(code, "the backup was written but could not be verified");
+}
+
+/* A backup that is much smaller than the last good one is worth a look. */
+static void
+backup_compare_size(struct backup *backup)
+{
+    CLEANUP(catalog_free) struct catalog *catalog = NULL;
+    const struct manifest *before;
+    struct catalog_backup *last;
+    uint64_t now = manifest_plain_size(backup->manifest), then;
+
+    if (catalog_load(backup->stores.items, backup->stores.len, backup->cluster->name, NULL, &catalog) < 0) {
+        log_slot_warn("the size was not compared with the last good backup");
+        return;
+    }
+    last = catalog_last_good(catalog, backup->job->name, backup->manifest->started_s, backup->manifest->content,
+                             backup->manifest->selection);
+    if (last == NULL || catalog_manifest(catalog, last, &before) < 0)
+        return;
+    then = manifest_plain_size(before);
+    if (now * 100 < then * (uint64_t)backup->config->main->shrink_warn) {
+        CLEANUP_FREE char *now_text = format_size(now), *then_text = format_size(then);
+
+        log_warn("backup '%s' has %s before compression, the last good one ('%s') had %s: is something missing?", backup->id,
+                 now_text, last->id, then_text);
+    }
+}
+
+static void
+backup_end_lease(struct backup *backup)
+{
+    for (size_t i = 0; backup->lease != NULL && i < backup->stores.len; i++)
+        if (storage_remove(backup->stores.items[i], backup->lease) < 0)
+            log_slot_warn("the lease stays; a later run removes it");
+}
+
+/* Nothing of a failed run stays behind. */
+static void
+backup_undo(struct backup *backup, int code)
+{
+    struct error why;
+
+    error_take(code, &why);
+    if (!backup->committed && backup->id != NULL) {
+        for (size_t i = 0; i < backup->stores.len; i++)
+            stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
+        backup_end_lease(backup);
+    }
+    (void)error_put(&why);
+}
+
+static int
+backup_steps(struct backup *backup, struct backup_result *ret_result)
+{
+    size_t missing = 0;
+    int rc = backup_prepare(backup);
+
+    if (rc == 0)
+        rc = ledger_begin(backup->config->state_dir, backup->cluster->name, backup->job->name, backup->id);
+    if (rc < 0)
+        return rc;
+    rc = backup_write(backup);
+    if (rc < 0) {
+        rc = cancel_or(rc);
+        backup_undo(backup, rc);
+        return rc;
+    }
+    missing = backup->stores.failed_required + backup_dropped(backup);
+    backup_end_lease(backup);
+    rc = backup_verify(backup, &missing);
+    if (rc < 0)
+        return rc;
+    backup_compare_size(backup);
+    ret_result->degraded = missing > 0;
+    return 0;
+}
+
+int
+backup_run(const struct config *config, const struct config_item *job, const struct backup_options *options,
+           struct backup_result *ret_result)
+{
+    struct backup backup = { .config = config, .job = job, .options = options };
+    struct backup_result result = { 0 };
+    CLEANUP_FREE char *lock_path = NULL, *what = mem_printf("job '%s'", job->name);
+    CLEANUP(lock_release) struct lock *lock = NULL;
+    int rc = config_find(&config->clusters, "cluster", job->job->cluster, &backup.cluster);
+
+    if (rc == 0)
+        rc = file_mkdirs(config->state_dir);
+    if (rc < 0)
+        return rc;
+    lock_path = mem_printf("%s/lock-%s-%s", config->state_dir, backup.cluster->name, job->name);
+    rc = lock_take(lock_path, what, &lock);
+    if (rc == 0)
+        rc = ledger_report_dead(config->state_dir, backup.cluster->name, job->name);
+    if (rc < 0)
+        return rc;
+    rc = backup_steps(&backup, &result);
+    if (backup.manifest != NULL)
+        ledger_end(config->state_dir, backup.cluster->name, job->name, backup.id,
+                   rc < 0 ? "failed" : result.degraded ? "degraded" : "done", NULL);
+    if (rc == 0) {
+        result.id = STEAL(backup.id);
+        *ret_result = result;
+    }
+    backup_free(&backup);
+    return rc;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Leases: which backups are being written right now, said in the store itself,
+ * so that no other run, on this host or another, takes their objects for rubbish.
+ * Also the broom for what runs that died left behind. Declared in stores.h.
+ */
+#include "config.h"
+
+#include "pipeline/stores.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "catalog/catalog.h"
+#include "catalog/label.h"
+
+#include <ctype.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LEASE_LIMIT_BYTES = 64 * 1024,
+    SWEEP_AGE_S = 24 * 3600,         /* of uploads that nobody wrote to */
+    FOREIGN_LEASE_AGE_S = 7 * 86400, /* another host's word counts this long */
+};
+
+/* Who we are, so exactly that a lease can be told to be dead: host, boot, pid namespace, pid, its start. */
+struct lease_owner {
+    char *host, *boot, *space, *start;
+    int pid;
+};
+
+static char *
+owner_file(const char *path)
+{
+    struct buf text = BUF_INIT(4096);
+
+    if (file_read(path, &text) < 0) {
+        error_clear();
+        buf_free(&text);
+        return mem_strdup("");
+    }
+    while (text.len > 0 && text.data[text.len - 1] == '\n')
+        text.data[--text.len] = '\0';
+    return buf_take(&text);
+}
+
+/* Field 22 of /proc/PID/stat, "" when there is no such process. The name in field 2 may hold anything but ends with ')'. */
+static char *
+owner_start(int pid)
+{
+    CLEANUP_FREE char *path = mem_printf("/proc/%d/stat", pid);
+    CLEANUP_FREE char *stat = owner_file(path);
+    CLEANUP_STRV struct strv fields = { 0 };
+    const char *behind = strrchr(stat, ')');
+
+    if (behind != NULL)
+        strv_split(&fields, behind + 1, " ");
+    return mem_strdup(fields.len > 19 ? fields.items[19] : "");
+}
+
+static struct lease_owner
+owner_self(void)
+{
+    struct lease_owner owner = { .pid = (int)getpid() };
+    char host[256] = "", space[64] = "";
+
+    (void)gethostname(host, sizeof host - 1);
+    (void)!readlink("/proc/self/ns/pid", space, sizeof space - 1); /* "" where there is none: then all are one */
+    for (char *p = host; *p != '\0'; p++)
+        if (!isalnum((unsigned char)*p) && *p != '.' && *p != '-')
+            *p = '_'; /* it becomes part of a key */
+    owner.host = mem_strdup(*host ? host : "localhost");
+    owner.space = mem_strdup(space);
+    owner.boot = owner_file("/proc/sys/kernel/random/boot_id");
+    owner.start = owner_start(owner.pid);
+    return owner;
+}
+
+static void
+owner_free(struct lease_owner *owner)
+{
+    free(owner->host);
+    free(owner->boot);
+    free(owner->space);
+    free(owner->start);
+}
+
+static char *
+lease_text(const struct lease_owner *owner, const char *id)
+{
+    CLEANUP_JSON json_t *row = json_object();
+    CLEANUP_FREE char *time = clock_iso(clock_now_s());
+
+    (void)json_object_set_new(row, "backup", json_text(id));
+    (void)json_object_set_new(row, "begun", json_text(time));
+    (void)json_object_set_new(row, "host", json_text(owner->host));
+    (void)json_object_set_new(row, "boot", json_text(owner->boot));
+    (void)json_object_set_new(row, "space", json_text(owner->space));
+    (void)json_object_set_new(row, "pid", json_integer(owner->pid));
+    (void)json_object_set_new(row, "start", json_text(owner->start));
+    return json_pretty(row);
+}
+
+int
+stores_lease(const char *cluster, const char *id, char **ret_key, char **ret_text)
+{
+    struct lease_owner owner;
+    CLEANUP_FREE char *random = NULL;
+    unsigned char raw[8];
+
+    if (RAND_bytes(raw, sizeof raw) != 1)
+        return error_set(PGCASK_FAILED, "libcrypto has no random bytes");
+    owner = owner_self();
+    random = format_hex(raw, sizeof raw);
+    *ret_key = label_lease(cluster, owner.host, owner.pid, random);
+    *ret_text = lease_text(&owner, id);
+    owner_free(&owner);
+    return 0;
+}
+
+/* ---- the broom ---- */
+
+static bool
+lease_says(const json_t *row, const char *key, const char *ours)
+{
+    const char *theirs = json_string_value(json_object_get(row, key));
+
+    return theirs != NULL && strcmp(theirs, ours) == 0;
+}
+
+/* Is the run of this lease certainly over? */
+static bool
+lease_dead(const json_t *row, int64_t mtime_s)
+{
+    struct lease_owner self = owner_self();
+    bool here = lease_says(row, "host", self.host);
+    bool same_boot = lease_says(row, "boot", self.boot) && lease_says(row, "space", self.space);
+    json_int_t pid = json_integer_value(json_object_get(row, "pid"));
+    bool dead;
+
+    if (here && same_boot) {
+        CLEANUP_FREE char *start = owner_start((int)pid);
+
+        dead = *start == '\0' || !lease_says(row, "start", start);
+    } else if (here && !lease_says(row, "boot", self.boot))
+        dead = true; /* the host was started anew since */
+    else
+        dead = mtime_s > 0 && mtime_s < clock_now_s() - FOREIGN_LEASE_AGE_S;
+    owner_free(&self);
+    return dead;
+}
+
+/* Ids under a living lease go to `living`; dead leases are removed. False: the leases could not be read, sweep nothing. */
+static bool
+sweep_leases(struct storage *storage, const char *cluster, struct strv *living)
+{
+    CLEANUP_FREE char *prefix = label_leases(cluster);
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+
+    if (storage_list(storage, prefix, &list) < 0)
+        return false;
+    for (size_t i = 0; i < list.len; i++) {
+        CLEANUP_BUF struct buf text = BUF_INIT(LEASE_LIMIT_BYTES);
+        CLEANUP_JSON json_t *row = NULL;
+        const char *id;
+        int rc = storage_get_object(storage, list.objects[i].key, &text);
+
+        if (rc == PGCASK_NOT_FOUND)
+            continue; /* its run just ended */
+        if (rc < 0 || json_read(list.objects[i].key, text.data, text.len, &row) < 0 ||
+            json_need_string(row, "backup", &id) < 0)
+            return false;
+        if (!lease_dead(row, list.objects[i].mtime_s))
+            strv_add(living, id);
+        else if (storage_remove(storage, list.objects[i].key) < 0)
+            log_slot_warn("a dead lease stays");
+    }
+    return true;
+}
+
+void
+stores_discard(struct storage *storage, const char *cluster, const char *id)
+{
+    CLEANUP_FREE char *prefix = label_backup(cluster, id);
+    CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    int rc = storage_list(storage, prefix, &list);
+
+    for (size_t i = 0; rc == 0 && i < list.len; i++)
+        if (strcmp(list.objects[i].key, manifest) == 0)
+            rc = storage_remove(storage, manifest);
+    for (size_t i = 0; rc == 0 && i < list.len; i++)
+        rc = storage_remove(storage, list.objects[i].key);
+    if (rc < 0)
+        log_slot_warn("objects of the unfinished backup stay until the next run sweeps them");
+}
+
+void
+stores_sweep(struct storage *storage, const char *cluster)
+{
+    CLEANUP(catalog_free) struct catalog *catalog = NULL;
+    CLEANUP_STRV struct strv living = { 0 };
+    struct storage *const one[] = { storage };
+    uint64_t swept = 0;
+
+    if (storage_sweep(storage, clock_now_s() - SWEEP_AGE_S, &swept) < 0)
+        log_slot_warn("left-over uploads stay");
+    else if (swept > 0)
+        log_info("store '%s': %llu left-over uploads swept", storage_name(storage), (unsigned long long)swept);
+    /* first the backups, then the leases: a lease outlives the commit of its manifest, so a backup that is seen without
+     * both was never finished, unless it was committed in between; hence the second look at its manifest */
+    if (catalog_load(one, 1, cluster, NULL, &catalog) < 0 || !sweep_leases(storage, cluster, &living)) {
+        log_slot_warn("nothing is swept there");
+        return;
+    }
+    for (size_t i = 0; i < catalog->len; i++) {
+        const char *id = catalog->backups[i].id;
+        CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
+        uint64_t size;
+        int64_t mtime_s;
+
+        if (catalog_exists(&catalog->backups[i]) || strv_has(&living, id) ||
+            storage_stat(storage, manifest, &size, &mtime_s) != PGCASK_NOT_FOUND)
+            continue;
+        error_clear();
+        log_info("store '%s': sweeping the unfinished backup '%s'", storage_name(storage), id);
+        stores_discard(storage, cluster, id);
+    }
+}

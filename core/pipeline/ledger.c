@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "pipeline/ledger.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LEDGER_LIMIT_BYTES = 16 * 1024 * 1024, /* read at most */
+    LEDGER_TURN_BYTES = 4 * 1024 * 1024,   /* then it becomes ledger.jsonl.1 */
+};
+
+static char *
+ledger_path(const char *state_dir)
+{
+    return mem_printf("%s/ledger.jsonl", state_dir);
+}
+
+static int
+ledger_append(const char *state_dir, json_t *row)
+{
+    CLEANUP_FREE char *path = ledger_path(state_dir);
+    CLEANUP_FREE char *text = json_canonical(row);
+    CLEANUP_FREE char *line = mem_printf("%s\n", text);
+
+    return file_append(path, line, strlen(line));
+}
+
+static json_t *
+ledger_row(const char *event, const char *cluster, const char *job, const char *id)
+{
+    CLEANUP_FREE char *time = clock_iso(clock_now_s());
+    json_t *row = json_object();
+
+    (void)json_object_set_new(row, "event", json_text(event));
+    (void)json_object_set_new(row, "time", json_text(time));
+    (void)json_object_set_new(row, "cluster", json_text(cluster));
+    (void)json_object_set_new(row, "job", json_text(job));
+    (void)json_object_set_new(row, "run", json_text(id));
+    (void)json_object_set_new(row, "pid", json_integer(getpid()));
+    return row;
+}
+
+int
+ledger_begin(const char *state_dir, const char *cluster, const char *job, const char *id)
+{
+    CLEANUP_JSON json_t *row = ledger_row("begin", cluster, job, id);
+
+    return ledger_append(state_dir, row);
+}
+
+void
+ledger_end(const char *state_dir, const char *cluster, const char *job, const char *id, const char *outcome,
+           const char *detail)
+{
+    CLEANUP_JSON json_t *row = ledger_row("end", cluster, job, id);
+
+    (void)json_object_set_new(row, "outcome", json_text(outcome));
+    if (detail != NULL)
+        (void)json_object_set_new(row, "detail", json_text(detail));
+    if (ledger_append(state_dir, row) < 0)
+        log_slot_warn("the end of this run is not recorded");
+}
+
+/* Remember a begin of this job, forget it when its end comes. */
+static void
+ledger_follow(json_t *open, const char *line, size_t len, const char *cluster, const char *job)
+{
+    json_t *row = json_loadb(line, len, 0, NULL);
+    const char *event = json_string_value(json_object_get(row, "event"));
+    const char *run = json_string_value(json_object_get(row, "run"));
+    const char *row_cluster = json_string_value(json_object_get(row, "cluster"));
+    const char *row_job = json_string_value(json_object_get(row, "job"));
+
+    if (event != NULL && run != NULL && row_cluster != NULL && row_job != NULL && strcmp(row_cluster, cluster) == 0 &&
+        strcmp(row_job, job) == 0) {
+        if (strcmp(event, "begin") == 0)
+            (void)json_object_set(open, run, row);
+        else
+            (void)json_object_del(open, run);
+    }
+    json_decref(row); /* a line that is no JSON is half a line of a full disk: passed over */
+}
+
+/* Keep the ledger from growing for ever. Two runs may meet here; rename is atomic, and no line is lost but to age. */
+static void
+ledger_turn(const char *path, size_t len)
+{
+    CLEANUP_FREE char *old = mem_printf("%s.1", path);
+
+    if (len > LEDGER_TURN_BYTES)
+        (void)rename(path, old);
+}
+
+int
+ledger_report_dead(const char *state_dir, const char *cluster, const char *job)
+{
+    CLEANUP_FREE char *path = ledger_path(state_dir);
+    CLEANUP_BUF struct buf text = BUF_INIT(LEDGER_LIMIT_BYTES);
+    CLEANUP_JSON json_t *open = json_object();
+    const char *run;
+    json_t *row;
+    int rc = file_read(path, &text);
+
+    if (rc == PGCASK_NOT_FOUND)
+        return 0;
+    if (rc < 0)
+        return rc;
+    for (const char *p = text.data, *end; p < text.data + text.len; p = end + 1) {
+        end = memchr(p, '\n', (size_t)(text.data + text.len - p));
+        if (end == NULL)
+            break;
+        ledger_follow(open, p, (size_t)(end - p), cluster, job);
+    }
+    json_object_foreach (open, run, row) {
+        const char *time = json_string_value(json_object_get(row, "time"));
+
+        log_warn("run '%s' of job '%s', begun %s (pid %lld), died: it never recorded its end", run, job, time ? time : "?",
+                 (long long)json_integer_value(json_object_get(row, "pid")));
+        ledger_end(state_dir, cluster, job, run, "died", "found by the next run");
+    }
+    ledger_turn(path, text.len);
+    return 0;
+}

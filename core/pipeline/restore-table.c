@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Single tables: only the members they need are read, and of the main member no
+ * more than its table of contents (and the rows, for a table that was too small
+ * for a member of its own). Declared in restore.h.
+ */
+#include "config.h"
+
+#include "pipeline/restore.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "catalog/label.h"
+#include "pg/rescue.h"
+#include "pipeline/progress.h"
+#include "pipeline/verify.h"
+#include "stage/member-reader.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOC_LIMIT_BYTES (UINT64_C(4) << 30)
+
+/* Where statements and rows go: a connection in a transaction, or a script. */
+struct sink {
+    struct restore *restore;
+    const char *database;
+    const struct manifest_member *main_member;
+    struct pg_conn *conn; /* NULL: a script */
+    int fd;
+    uint64_t fetched;
+};
+
+static int
+sink_script(void *ctx, const void *data, size_t len)
+{
+    const struct sink *sink = ctx;
+
+    return file_write_all(sink->fd, data, len, "the SQL script");
+}
+
+static int
+sink_row_bytes(void *ctx, const void *data, size_t len)
+{
+    struct sink *sink = ctx;
+
+    progress_add(NULL, len);
+    return sink->conn ? pg_copy_bytes(sink->conn, data, len) : sink_script(sink, data, len);
+}
+
+static int
+sink_text(struct sink *sink, const char *text)
+{
+    return sink_script(sink, text, strlen(text));
+}
+
+/* A foreign key whose other side has changed since is better there and not valid than not there. */
+static int
+sink_foreign_key(struct sink *sink, const struct rescue_step *step)
+{
+    size_t len = strlen(step->sql);
+    CLEANUP_FREE char *lax = NULL;
+    int rc = pg_run(sink->conn, "SAVEPOINT pgcask_key");
+
+    if (rc < 0)
+        return rc;
+    rc = pg_run(sink->conn, step->sql);
+    if (rc == 0)
+        return pg_run(sink->conn, "RELEASE SAVEPOINT pgcask_key");
+    log_slot_warn("the foreign key is made NOT VALID: its rows are not compared with the other table's");
+    rc = pg_run(sink->conn, "ROLLBACK TO SAVEPOINT pgcask_key");
+    while (len > 0 && strchr("; \n", step->sql[len - 1]) != NULL)
+        len--;
+    lax = mem_printf("%.*s NOT VALID", (int)len, step->sql);
+    return rc < 0 ? rc : pg_run(sink->conn, lax);
+}
+
+static int
+sink_sql(struct sink *sink, const struct rescue_step *step)
+{
+    int rc;
+
+    if (sink->conn != NULL)
+        return step->foreign_key ? sink_foreign_key(sink, step) : pg_run(sink->conn, step->sql);
+    rc = sink_text(sink, step->sql);
+    if (rc == 0 && strchr(";\n", step->sql[strlen(step->sql) - (*step->sql != '\0')]) == NULL)
+        rc = sink_text(sink, ";");
+    return rc < 0 ? rc : sink_text(sink, "\n");
+}
+
+/* The rows of one table from the data blocks of `member`. `dump_id` below 0: the only TABLE DATA of that member. */
+static int
+sink_rows(struct sink *sink, const struct manifest_member *member, int dump_id)
+{
+    CLEANUP_FREE char *key = label_object(sink->restore->manifest->cluster, sink->restore->manifest->id, member->object);
+    struct member_ref ref = verify_ref(member, key);
+    CLEANUP(member_prefix_close) struct member_prefix *prefix = NULL;
+    CLEANUP(archive_free) struct archive *archive = NULL;
+    int rc = member_prefix_open(sink->restore->storage, &ref, sink->restore->identities, &prefix);
+
+    if (rc == 0)
+        rc = archive_load(member_prefix_read, prefix, TOC_LIMIT_BYTES, &archive);
+    for (size_t i = 0; rc == 0 && dump_id < 0 && i < archive->len; i++)
+        if (archive->entries[i].desc != NULL && strcmp(archive->entries[i].desc, "TABLE DATA") == 0)
+            dump_id = archive->entries[i].dump_id;
+    if (rc == 0 && dump_id < 0)
+        rc = error_set(ERROR_CORRUPT, "it holds no rows of a table");
+    if (rc == 0)
+        rc = archive_data(archive, member_prefix_read, prefix, dump_id, sink_row_bytes, sink);
+    if (prefix != NULL)
+        sink->fetched += member_prefix_fetched(prefix);
+    return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
+}
+
+static int
+sink_data(struct sink *sink, const struct rescue_step *step)
+{
+    const struct manifest_member *member = sink->main_member;
+    int rc;
+
+    if (step->dump_id < 0)
+        member = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, step->schema, step->table);
+    if (member == NULL) { /* left out by exclude_table_data */
+        log_warn("the backup has no rows of %s.%s", step->schema, step->table);
+        return 0;
+    }
+    if (sink->conn != NULL) {
+        rc = pg_copy_begin(sink->conn, step->sql);
+        if (rc == 0)
+            rc = sink_rows(sink, member, step->dump_id);
+        return rc < 0 ? rc : pg_copy_end(sink->conn);
+    }
+    rc = sink_text(sink, step->sql);
+    if (rc == 0)
+        rc = sink_rows(sink, member, step->dump_id);
+    return rc < 0 ? rc : sink_text(sink, "\\.\n\n");
+}
+
+static int
+sink_run(struct sink *sink, const struct rescue_plan *plan)
+{
+    int rc = sink->conn ? pg_run(sink->conn, "BEGIN") : 0;
+
+    progress_begin("table", 0);
+    for (size_t i = 0; rc == 0 && i < plan->len; i++)
+        rc = plan->steps[i].kind == RESCUE_DATA ? sink_data(sink, &plan->steps[i]) : sink_sql(sink, &plan->steps[i]);
+    progress_end();
+    if (rc == 0 && sink->conn != NULL)
+        rc = pg_run(sink->conn, "COMMIT");
+    return rc; /* on an error the connection is closed, and with it the transaction gone */
+}
+
+int
+restore_tables(struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
+               const char *schema, int out_fd)
+{
+    struct pg_server server = { restore->conninfo, restore->password };
+    CLEANUP(archive_free) struct archive *archive = NULL;
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    struct sink sink = { .restore = restore, .database = database, .fd = out_fd };
+    struct rescue_plan plan = { 0 };
+    int rc = restore_member(restore, ROLE_MAIN, database, &sink.main_member);
+
+    if (rc == 0)
+        rc = restore_archive(restore, sink.main_member, -1, &archive);
+    if (rc == 0)
+        rc = rescue_plan_make(archive, tables, schema, &plan);
+    if (rc == 0 && out_fd < 0) {
+        rc = pg_connect(&server, target_database, &conn);
+        sink.conn = conn;
+    }
+    if (rc == 0)
+        rc = sink_run(&sink, &plan);
+    if (rc == 0)
+        log_info("%" PRIu64 " bytes fetched for the rows", sink.fetched);
+    rescue_plan_free(&plan);
+    return rc;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Bringing a dump back, never over what exists: a whole database beside, checked,
+ * then renamed; single tables into a schema of their own; a plain member as a file.
+ */
+#ifndef PGCASK_PIPELINE_RESTORE_H
+#define PGCASK_PIPELINE_RESTORE_H
+
+#include "pg/archive.h"
+#include "pg/conn.h"
+#include "pg/tools.h"
+#include "pipeline/repo.h"
+#include "stage/age-key.h"
+#include "stage/conveyor.h"
+#include "stage/member-source.h"
+
+#include <stdbool.h>
+
+/* What all ways of restoring share. */
+struct restore {
+    const struct config *config;
+    const struct config_item *cluster;
+    const struct manifest *manifest;
+    struct storage *storage;            /* the copy that is read */
+    struct age_identities *identities;  /* NULL: none */
+    const char *conninfo;               /* of the server to restore to */
+    const char *password;
+    unsigned streams;
+    struct crew *crew;
+};
+
+struct restore_database_options {
+    const char *database; /* as named in the backup */
+    const char *into;     /* the new name */
+    bool globals;         /* create missing roles and tablespaces first */
+    bool no_owner;        /* all belongs to the connected role, no grants */
+    bool existing;        /* content = data: load into the database `into`, which is there */
+    bool analyze;
+};
+
+/* The database stands complete under its name, its check queries gave what they gave at backup time; or nothing of it
+ * is left. */
+int restore_database(struct restore *restore, const struct restore_database_options *options);
+
+/* Tables, each with all that belongs to it, into `schema` of `database` (in one transaction), or as SQL to `out_fd`
+ * (>= 0; `schema` NULL keeps the names). */
+int restore_tables(struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
+                   const char *schema, int out_fd);
+
+/* ---- for the files of this family ---- */
+
+/* Find the member or say that the backup has none. */
+int restore_member(const struct restore *restore, const char *role, const char *database,
+                   const struct manifest_member **ret_member);
+/* A small member, whole. */
+int restore_read(struct restore *restore, const struct manifest_member *member, struct buf *ret_data);
+/* Table of contents of an archive member; when `copy_fd` >= 0 its bytes are written there as well. */
+int restore_archive(struct restore *restore, const struct manifest_member *member, int copy_fd,
+                    struct archive **ret_archive);
+/* All data of one database through pg_restore, `streams` members at a time. */
+int restore_rows(struct restore *restore, const struct pg_tools *tools, const char *database, const char *target,
+                 const struct strv *arguments, int server_version);
+/* One pg_restore over the table of contents in `toc_fd`: `section` "pre-data" or "post-data". */
+int restore_section(struct restore *restore, const struct pg_tools *tools, const char *section, int toc_fd,
+                    const char *target, const struct strv *arguments, int server_version);
+int restore_tools(const struct restore *restore, int server_version, struct pg_tools **ret_tools);
+
+#endif

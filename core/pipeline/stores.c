@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "pipeline/stores.h"
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parse.h"
+#include "catalog/catalog.h"
+#include "catalog/label.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPOSITORY_ID_BYTES = 16 };
+
+static int
+repository_random(char **ret_id)
+{
+    unsigned char raw[REPOSITORY_ID_BYTES];
+
+    if (RAND_bytes(raw, sizeof raw) != 1)
+        return error_set(PGCASK_FAILED, "libcrypto has no random bytes");
+    *ret_id = format_hex(raw, sizeof raw);
+    return 0;
+}
+
+/* The id for new stores of this host: remembered, so that stores used one after the other are one repository. */
+static int
+repository_of_host(const char *state_dir, char **ret_id)
+{
+    CLEANUP_FREE char *path = mem_printf("%s/repository", state_dir);
+    CLEANUP_FREE char *id = NULL;
+    CLEANUP_BUF struct buf text = BUF_INIT(64);
+    int rc = file_read(path, &text);
+
+    if (rc == 0 && text.len == 2 * REPOSITORY_ID_BYTES && strspn(text.data, "0123456789abcdef") == text.len) {
+        *ret_id = buf_take(&text);
+        return 0;
+    }
+    if (rc == 0)
+        return error_set(PGCASK_FAILED, "'%s' does not hold 32 hex digits", path);
+    if (rc != PGCASK_NOT_FOUND)
+        return rc;
+    rc = repository_random(&id);
+    if (rc == 0)
+        rc = file_create(path, id, strlen(id));
+    if (rc == PGCASK_EXISTS)
+        return repository_of_host(state_dir, ret_id); /* another run was faster */
+    if (rc == 0)
+        *ret_id = STEAL(id);
+    return rc;
+}
+
+static int
+store_new(const struct config *config, const struct stores *stores, struct storage *storage, char **ret_id)
+{
+    CLEANUP_FREE char *id = NULL;
+    int rc = 0;
+
+    if (stores->repository != NULL)
+        id = mem_strdup(stores->repository);
+    else
+        rc = repository_of_host(config->state_dir, &id);
+    if (rc == 0)
+        rc = catalog_repository_make(storage, id);
+    if (rc == PGCASK_EXISTS)
+        return catalog_repository(storage, ret_id); /* another run was faster */
+    if (rc == 0) {
+        log_info("store '%s' is new: repository %s", storage_name(storage), id);
+        *ret_id = STEAL(id);
+    }
+    return rc;
+}
+
+/* 1: usable, 0: an empty store opened for reading. */
+static int
+store_check(const struct config *config, const struct stores *stores, struct storage *storage, unsigned flags,
+            char **ret_id)
+{
+    CLEANUP_FREE char *id = NULL;
+    int rc = catalog_repository(storage, &id);
+
+    if (rc == PGCASK_NOT_FOUND && (flags & PGCASK_OPEN_READONLY) != 0)
+        return 0;
+    if (rc == PGCASK_NOT_FOUND)
+        rc = store_new(config, stores, storage, &id);
+    if (rc < 0)
+        return rc;
+    if (stores->repository != NULL && strcmp(stores->repository, id) != 0) {
+        (void)error_set(ERROR_USAGE, "store '%s' holds repository %s, the others of this job hold %s", storage_name(storage),
+                        id, stores->repository);
+        return error_hint(ERROR_USAGE, "give the job an empty store, or one that was used together with the others");
+    }
+    *ret_id = STEAL(id);
+    return 1;
+}
+
+static int
+stores_open_one(const struct config *config, const struct config_item *item, unsigned flags, struct stores *stores)
+{
+    CLEANUP(storage_close) struct storage *storage = NULL;
+    CLEANUP_FREE char *id = NULL;
+    int rc = storage_open(item, flags, &storage);
+
+    if (rc == 0)
+        rc = store_check(config, stores, storage, flags, &id);
+    if (rc <= 0)
+        return rc;
+    if (stores->repository == NULL)
+        stores->repository = STEAL(id);
+    MEM_GROW(stores->items, stores->len, stores->cap);
+    stores->items[stores->len++] = STEAL(storage);
+    return 0;
+}
+
+int
+stores_open(const struct config *config, const struct strv *names, unsigned flags, struct stores *ret_stores)
+{
+    CLEANUP_STORES struct stores stores = { 0 };
+    struct error last = { 0 };
+    size_t count = names ? names->len : config->stores.len;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct config_item *item = names ? NULL : &config->stores.items[i];
+        int rc = names ? config_find(&config->stores, "store", names->items[i], &item) : 0;
+
+        if (rc < 0)
+            return rc;
+        rc = stores_open_one(config, item, flags, &stores);
+        if (rc == 0)
+            continue;
+        stores.failed++;
+        stores.failed_required += item->store->required != 0;
+        if (last.code != 0) {
+            (void)error_put(&last);
+            log_slot_warn("going on without that store");
+        }
+        error_take(rc, &last);
+    }
+    if (stores.len == 0 && last.code != 0)
+        return error_put(&last);
+    if (last.code != 0) {
+        (void)error_put(&last);
+        log_slot_warn("going on without that store");
+    }
+    *ret_stores = stores;
+    stores = (struct stores){ 0 };
+    return 0;
+}
+
+void
+stores_close(struct stores *stores)
+{
+    for (size_t i = 0; i < stores->len; i++)
+        storage_close(stores->items[i]);
+    free(stores->items);
+    free(stores->repository);
+    *stores = (struct stores){ 0 };
+}
+
+void
+cleanup_stores(struct stores *stores)
+{
+    stores_close(stores);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The stores of a run: opened by name, checked to hold one and the same
+ * repository; and the traces of work in progress in them.
+ */
+#ifndef PGCASK_PIPELINE_STORES_H
+#define PGCASK_PIPELINE_STORES_H
+
+#include "config/settings.h"
+#include "plugin/storage.h"
+
+struct stores {
+    struct storage **items; /* those that could be opened */
+    size_t len, cap;
+    size_t failed;          /* how many could not; each was told as a warning */
+    size_t failed_required;
+    char *repository;       /* their id */
+};
+
+/* `names`: words; NULL: all stores of the config. For writing, a store without a pgcask.json gets one; for reading it is
+ * an empty one and left out quietly. 0 when at least one is open; else the error of the last. */
+int stores_open(const struct config *config, const struct strv *names, unsigned flags, struct stores *ret_stores);
+void stores_close(struct stores *stores);
+void cleanup_stores(struct stores *stores);
+#define CLEANUP_STORES __attribute__((cleanup(cleanup_stores)))
+
+/* A lease says in a store that `id` is being written: its key and its text, owned by the caller. */
+int stores_lease(const char *cluster, const char *id, char **ret_key, char **ret_text);
+/* Take away what runs that died left behind: uploads, leases, objects without a manifest. Best effort. */
+void stores_sweep(struct storage *storage, const char *cluster);
+/* Remove all objects of one backup, the manifest first. Best effort; trouble is a warning. */
+void stores_discard(struct storage *storage, const char *cluster, const char *id);
+
+#endif

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "pipeline/verify.h"
+
+#include "base/cancel.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "catalog/label.h"
+#include "pipeline/progress.h"
+#include "stage/member-reader.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct member_ref
+verify_ref(const struct manifest_member *member, const char *key)
+{
+    return (struct member_ref){
+        .key = key,
+        .sealed = member->sealed,
+        .plain_size = member->plain_size,
+        .stored_size = member->stored_size,
+        .header_size = member->header_size,
+        .plain_digest = member->plain_digest,
+        .stored_digest = member->stored_digest,
+        .header_digest = member->header_digest,
+    };
+}
+
+bool
+verify_can_decrypt(const struct manifest *manifest, const struct age_identities *identities)
+{
+    CLEANUP_STRV struct strv ours = { 0 };
+    bool sealed = false;
+
+    for (size_t i = 0; i < manifest->member_count; i++)
+        sealed |= manifest->members[i].sealed;
+    if (!sealed)
+        return true;
+    if (identities != NULL)
+        age_identities_list(identities, &ours);
+    for (size_t i = 0; i < ours.len; i++)
+        if (strv_has(&manifest->recipients, ours.items[i]))
+            return true;
+    return false;
+}
+
+/* The plain bytes of one member, and pg_restore -l beside them for as long as it wants any. */
+struct taker {
+    struct process process; /* pid 0: none */
+};
+
+static int
+verify_take(void *ctx, const void *data, size_t len)
+{
+    struct taker *taker = ctx;
+    const char *p = data;
+
+    progress_add(NULL, len);
+    while (taker->process.pid != 0 && taker->process.in_fd >= 0 && len > 0) {
+        ssize_t put = write(taker->process.in_fd, p, len);
+
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0) { /* EPIPE: it has read the table of contents and needs no more */
+            cleanup_close(&taker->process.in_fd);
+            taker->process.in_fd = -1;
+            break;
+        }
+        p += put;
+        len -= (size_t)put;
+    }
+    return 0;
+}
+
+static int
+verify_start_list(const struct verify_spec *spec, const struct manifest_member *member, struct taker *taker)
+{
+    CLEANUP_STRV struct strv argv = { 0 };
+    struct process_spec process = { .in = PROCESS_PIPE, .out = PROCESS_NULL };
+
+    if (spec->list_argv == NULL || (strcmp(member->role, ROLE_MAIN) != 0 && strcmp(member->role, ROLE_TABLE) != 0))
+        return 0;
+    for (size_t i = 0; i < spec->list_argv->len; i++)
+        strv_add(&argv, spec->list_argv->items[i]);
+    strv_add(&argv, "--list");
+    process.argv = (const char *const *)argv.items;
+    return process_start(&process, &taker->process);
+}
+
+static int
+verify_deep(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref)
+{
+    struct taker taker = { 0 };
+    int rc = verify_start_list(spec, member, &taker);
+
+    if (rc == 0)
+        rc = member_read_all(spec->crew, spec->streams + 2, spec->storage, ref, spec->identities, verify_take, &taker);
+    if (rc < 0) {
+        process_kill(&taker.process);
+        return rc;
+    }
+    if (taker.process.pid != 0)
+        rc = process_finish(&taker.process);
+    return rc < 0 ? error_context(rc, "member '%s' cannot be listed", member->name) : 0;
+}
+
+struct verify_run {
+    const struct verify_spec *spec;
+    bool deep;
+    pthread_mutex_t lock;
+    size_t next;
+    struct error error;
+};
+
+static void *
+verify_thread(void *arg)
+{
+    struct verify_run *run = arg;
+    const struct manifest *manifest = run->spec->manifest;
+
+    (void)pthread_mutex_lock(&run->lock);
+    while (run->error.code == 0 && run->next < manifest->member_count) {
+        const struct manifest_member *member = &manifest->members[run->next++];
+        CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, member->object);
+        struct member_ref ref = verify_ref(member, key);
+        int rc;
+
+        (void)pthread_mutex_unlock(&run->lock);
+        if (run->deep)
+            rc = verify_deep(run->spec, member, &ref);
+        else
+            rc = member_check_stored(run->spec->storage, &ref, NULL, NULL);
+        if (!run->deep)
+            progress_add(NULL, member->plain_size);
+        (void)pthread_mutex_lock(&run->lock);
+        if (rc < 0 && run->error.code == 0)
+            error_take(rc, &run->error);
+    }
+    (void)pthread_mutex_unlock(&run->lock);
+    return NULL;
+}
+
+int
+verify_copy(const struct verify_spec *spec, bool *ret_deep)
+{
+    struct verify_run run = { .spec = spec };
+    pthread_t *threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
+    unsigned started = 0;
+    int rc;
+
+    run.deep = spec->deep && verify_can_decrypt(spec->manifest, spec->identities);
+    (void)pthread_mutex_init(&run.lock, NULL);
+    progress_begin("verify", manifest_plain_size(spec->manifest));
+    while (started + 1 < spec->streams && pthread_create(&threads[started], NULL, verify_thread, &run) == 0)
+        started++;
+    (void)verify_thread(&run); /* this thread is one of them */
+    for (unsigned i = 0; i < started; i++)
+        (void)pthread_join(threads[i], NULL);
+    progress_end();
+    (void)pthread_mutex_destroy(&run.lock);
+    free(threads);
+    rc = error_put(&run.error);
+    if (rc < 0)
+        return cancel_or(rc);
+    if (ret_deep != NULL)
+        *ret_deep = run.deep;
+    log_info("store '%s': backup '%s' is as its manifest says (%s)", storage_name(spec->storage), spec->manifest->id,
+             run.deep ? "decrypted and decompressed" : "stored digests");
+    return 0;
+}
+
+int
+verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem)
+{
+    CLEANUP_JSON json_t *row = json_object();
+    int64_t now_s = clock_now_s();
+    CLEANUP_FREE char *time = clock_iso(now_s);
+    CLEANUP_FREE char *key = label_verdict(manifest->cluster, manifest->id, now_s, problem == NULL);
+    CLEANUP_FREE char *text = NULL;
+    int rc;
+
+    (void)json_object_set_new(row, "format", json_integer(1));
+    (void)json_object_set_new(row, "kind", json_string("verify"));
+    (void)json_object_set_new(row, "backup", json_text(manifest->id));
+    (void)json_object_set_new(row, "time", json_text(time));
+    (void)json_object_set_new(row, "tool", json_text("pgcask " PACKAGE_VERSION));
+    (void)json_object_set_new(row, "depth", json_string(deep ? "plain" : "stored"));
+    (void)json_object_set_new(row, "good", json_boolean(problem == NULL));
+    if (problem != NULL)
+        (void)json_object_set_new(row, "problem", json_text(problem));
+    text = json_pretty(row);
+    rc = storage_put_object(storage, key, text, strlen(text), true);
+    if (rc != PGCASK_EXISTS)
+        return rc;
+    error_clear(); /* two of the same second and outcome say the same */
+    return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Reading a backup back. Stored digests need no key; with the identity at hand
+ * everything is decrypted, decompressed, compared with the plain digests, and
+ * pg_restore has to read the archives' tables of contents.
+ */
+#ifndef PGCASK_PIPELINE_VERIFY_H
+#define PGCASK_PIPELINE_VERIFY_H
+
+#include "catalog/catalog.h"
+#include "stage/age-key.h"
+#include "stage/conveyor.h"
+#include "stage/member-source.h"
+
+#include <stdbool.h>
+
+struct verify_spec {
+    struct crew *crew;
+    unsigned streams;
+    struct storage *storage;
+    const struct manifest *manifest;
+    const struct age_identities *identities; /* NULL: stored digests only */
+    const struct strv *list_argv;            /* pg_restore and what stands before it; NULL: tables of contents not read */
+    bool deep;                               /* decrypt and decompress; else stored digests only */
+};
+
+/* One copy of a backup. 0: all is as the manifest says. `ret_deep` (may be NULL): whether the plain bytes were compared. */
+int verify_copy(const struct verify_spec *spec, bool *ret_deep);
+/* Write the outcome into the store: a small new object. `problem` NULL: good. */
+int verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem);
+/* Can `identities` (NULL: none) read this backup? */
+bool verify_can_decrypt(const struct manifest *manifest, const struct age_identities *identities);
+
+/* What the manifest says of a member, for the reading chain; `key` is borrowed. */
+struct member_ref verify_ref(const struct manifest_member *member, const char *key);
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * The frame around every call of a plugin's callback. The plugin is the world:
+ * what it answers is checked, and an error never goes on without a text.
+ */
+#include "config.h"
+
+#include "plugin/instance.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+
+/* For PGCASK_THREADS_ONE in a plugin that was not loaded from a file and so has no lock of its own. */
+static pthread_mutex_t one_call = PTHREAD_MUTEX_INITIALIZER;
+
+void
+instance_init(struct instance *instance, const char *what, const char *name, const struct plugin *plugin,
+              int64_t retries, int64_t retry_max_ms)
+{
+    *instance = (struct instance){ .plugin = plugin, .retries = retries, .retry_max_ms = retry_max_ms };
+    instance->name = mem_strdup(name);
+    instance->label = mem_printf("%s '%s'", what, name);
+    (void)pthread_mutex_init(&instance->own, NULL); /* cannot fail with default attributes on Linux */
+    if (plugin->thread_model == PGCASK_THREADS_PER_HANDLE)
+        instance->lock = &instance->own;
+    else if (plugin->thread_model == PGCASK_THREADS_ONE)
+        instance->lock = plugin->one_call != NULL ? plugin->one_call : &one_call;
+}
+
+void
+instance_free(struct instance *instance)
+{
+    (void)pthread_mutex_destroy(&instance->own);
+    free(instance->name);
+    free(instance->label);
+}
+
+const char *
+instance_enter(struct instance *instance)
+{
+    if (instance->lock != NULL)
+        (void)pthread_mutex_lock(instance->lock);
+    error_clear();
+    return log_prefix(instance->label);
+}
+
+int
+instance_leave(struct instance *instance, const char *before, const char *callback, int code)
+{
+    (void)log_prefix(before);
+    if (instance->lock != NULL)
+        (void)pthread_mutex_unlock(instance->lock);
+    if (code == 0) {
+        error_clear(); /* a plugin may have set a text for trouble it got over */
+        return 0;
+    }
+    if (code > 0 || code < PGCASK_UNSUPPORTED)
+        return error_set(PGCASK_FAILED, "%s of plugin '%s' answered %d, which is none of the answers in pgcask-plugin.h",
+                         callback, instance->plugin->name, code);
+    if (error_text()[0] == '\0')
+        return error_set(code, "%s failed (%d), " INSTANCE_NO_REASON, callback, code);
+    return code;
+}
+
+int
+instance_failed(const struct instance *instance, int code)
+{
+    return code == ERROR_CANCELLED ? code : error_context(code, "%s", instance->label);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * What an opened store and an opened notifier have in common: the name in messages, the lock that the plugin's thread
+ * model asks for, and what every call of a callback goes through.
+ */
+#ifndef PGCASK_PLUGIN_INSTANCE_H
+#define PGCASK_PLUGIN_INSTANCE_H
+
+#include "plugin/host.h"
+#include "plugin/retry.h"
+
+#include <pthread.h>
+
+struct instance {
+    const struct plugin *plugin; /* borrowed; loaded plugins stay for ever */
+    char *name;                  /* of the section */
+    char *label;                 /* "store 'offsite'" */
+    pthread_mutex_t own;         /* one call at a time for this handle */
+    pthread_mutex_t *lock;       /* held during a call; NULL: any number of calls at once */
+    int64_t retries, retry_max_ms;
+};
+
+/* `what`: "store" or "notifier". */
+void instance_init(struct instance *instance, const char *what, const char *name, const struct plugin *plugin,
+                   int64_t retries, int64_t retry_max_ms);
+void instance_free(struct instance *instance);
+
+/* Before and after a callback. The lock is held in between; it is a leaf: a callback cannot come back into pgcask
+ * but through api.c. `before` is the log prefix to come back to. */
+const char *instance_enter(struct instance *instance);
+/* Make `code` one that pgcask knows, with a text. */
+int instance_leave(struct instance *instance, const char *before, const char *callback, int code);
+
+/* Put the label before the error's text, unless we were stopped: then it is nobody's fault. */
+int instance_failed(const struct instance *instance, int code);
+
+/* Call `call` (evaluated once for each try) as long as its answer is PGCASK_RETRY and tries are left. */
+#define INSTANCE_CALL(instance, callback, call)                                                                        \
+    ({                                                                                                                 \
+        struct retry retry_ = RETRY_INIT((instance)->retries, (instance)->retry_max_ms);                               \
+        int code_;                                                                                                     \
+                                                                                                                       \
+        do {                                                                                                           \
+            const char *before_ = instance_enter(instance);                                                            \
+                                                                                                                       \
+            code_ = instance_leave((instance), before_, (callback), (call));                                           \
+        } while (retry_again(&retry_, (instance)->label, (callback), &code_));                                                            \
+        code_;                                                                                                         \
+    })
+
+/* The text of an error that came without one, so that `plugin check` can tell. */
+#define INSTANCE_NO_REASON "the plugin gave no reason"
+
+#endif

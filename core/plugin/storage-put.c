@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Writing one object: begin, numbered parts, commit or abort. A commit is only
+ * believed when all parts went out, their sum is the size that the caller means,
+ * and the store says afterwards that it has an object of that size.
+ */
+#include "config.h"
+
+#include "plugin/storage.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "plugin/opaque.h"
+#include "plugin/storage-private.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct storage_put {
+    struct storage *storage;
+    struct pgcask_put put;
+    char *key;
+    void *upload;
+    pthread_mutex_t lock; /* for what follows; a leaf */
+    unsigned char *sent;  /* one bit for each part that the store took */
+    size_t sent_len;      /* bytes */
+    uint32_t count, highest;
+    uint64_t total; /* bytes of the parts counted */
+};
+
+static void
+storage_put_free(struct storage_put *put)
+{
+    (void)pthread_mutex_destroy(&put->lock);
+    free(put->sent);
+    free(put->key);
+    free(put);
+}
+
+int
+storage_put_begin(struct storage *storage, const char *key, uint64_t size_hint, bool hot, struct storage_put **ret_put)
+{
+    struct storage_put *put;
+    int rc = storage_check_writable(storage);
+
+    if (rc == 0)
+        rc = storage_key_check(key);
+    if (rc < 0)
+        return instance_failed(&storage->base, rc);
+    put = mem_zalloc(sizeof *put);
+    put->storage = storage;
+    put->key = mem_strdup(key);
+    put->put = (struct pgcask_put){ .key = put->key, .size_hint = size_hint, .hot = hot };
+    (void)pthread_mutex_init(&put->lock, NULL);
+    rc = INSTANCE_CALL(&storage->base, "put_begin",
+                       storage->calls->put_begin(storage->handle, &put->put, &put->upload));
+    if (rc < 0) {
+        storage_put_free(put);
+        return instance_failed(&storage->base, rc);
+    }
+    *ret_put = put;
+    return 0;
+}
+
+static int
+storage_part_check(const struct storage_put *put, uint32_t number, size_t size)
+{
+    const struct storage_limits *limits = &put->storage->limits;
+
+    if (number == 0 || number > limits->parts)
+        return error_set(PGCASK_FAILED, "'%s': part %" PRIu32 " is not one of the 1 to %" PRIu32 " that the store takes",
+                         put->key, number, limits->parts);
+    if (size == 0 || size > limits->part_max)
+        return error_set(PGCASK_FAILED, "'%s': part %" PRIu32 " has %zu bytes, wanted 1 to %" PRIu64, put->key, number,
+                         size, limits->part_max);
+    return 0;
+}
+
+/* A part may be sent again; it counts once. */
+static void
+storage_part_count(struct storage_put *put, uint32_t number, size_t size)
+{
+    size_t byte = number / 8;
+    unsigned char bit = (unsigned char)(1u << (number % 8));
+
+    (void)pthread_mutex_lock(&put->lock);
+    if (byte >= put->sent_len) {
+        size_t len = (byte + 1) * 2; /* at most 1 GiB, for 2^32 parts of a store that said so */
+
+        put->sent = mem_realloc_array(put->sent, len, 1);
+        memset(put->sent + put->sent_len, 0, len - put->sent_len);
+        put->sent_len = len;
+    }
+    if ((put->sent[byte] & bit) == 0) {
+        put->sent[byte] |= bit;
+        put->count++;
+        put->total += size;
+    }
+    if (number > put->highest)
+        put->highest = number;
+    (void)pthread_mutex_unlock(&put->lock);
+}
+
+int
+storage_put_part(struct storage_put *put, uint32_t number, uint64_t offset, const void *data, size_t size)
+{
+    struct storage *storage = put->storage;
+    int rc = storage_part_check(put, number, size);
+
+    if (rc == 0)
+        rc = INSTANCE_CALL(&storage->base, "put_part",
+                           storage->calls->put_part(storage->handle, put->upload, number, offset, data, size));
+    if (rc < 0)
+        return instance_failed(&storage->base, rc);
+    storage_part_count(put, number, size);
+    return 0;
+}
+
+/* One try: whatever abort answers, the upload is gone. The caller's error stays in the slot. */
+static void
+storage_call_abort(struct storage_put *put)
+{
+    struct storage *storage = put->storage;
+    struct error error;
+    const char *before;
+    int rc;
+
+    error_take(PGCASK_FAILED, &error);
+    before = instance_enter(&storage->base);
+    rc = instance_leave(&storage->base, before, "put_abort", storage->calls->put_abort(storage->handle, put->upload));
+    if (rc < 0) {
+        (void)instance_failed(&storage->base, error_context(rc, "giving up '%s'", put->key));
+        log_slot_warn("something of it may be left behind until the store is swept");
+    }
+    if (error.text != NULL)
+        (void)error_put(&error);
+}
+
+void
+storage_put_abort(struct storage_put *put)
+{
+    if (put == NULL)
+        return;
+    storage_call_abort(put);
+    storage_put_free(put);
+}
+
+/* The upload is committed, but its object is not what it must be: take it away, keep the error. */
+static void
+storage_put_undo(struct storage_put *put)
+{
+    struct error error;
+
+    error_take(PGCASK_FAILED, &error);
+    if (storage_remove(put->storage, put->key) < 0)
+        log_slot_warn("the object stays behind");
+    (void)error_put(&error);
+}
+
+static int
+storage_put_confirm(struct storage_put *put, uint64_t size)
+{
+    struct storage *storage = put->storage;
+    uint64_t stored;
+    int rc = storage_stat(storage, put->key, &stored, NULL);
+
+    if (rc == PGCASK_NOT_FOUND)
+        rc = instance_failed(&storage->base, error_set(PGCASK_FAILED, "'%s' was committed and is not there", put->key));
+    if (rc == 0 && stored != size)
+        rc = instance_failed(&storage->base,
+                             error_set(PGCASK_FAILED, "'%s' was written with %" PRIu64 " bytes, the store has %" PRIu64,
+                                       put->key, size, stored));
+    if (rc < 0)
+        storage_put_undo(put);
+    return rc;
+}
+
+static int
+storage_put_complete(const struct storage_put *put, uint64_t size)
+{
+    if (put->count != put->highest)
+        return error_set(PGCASK_FAILED, "'%s': only %" PRIu32 " of %" PRIu32 " parts were written", put->key, put->count,
+                         put->highest);
+    if (put->total != size)
+        return error_set(PGCASK_FAILED, "'%s': the parts have %" PRIu64 " bytes in all, the object %" PRIu64, put->key,
+                         put->total, size);
+    return 0;
+}
+
+int
+storage_put_commit(struct storage_put *put, uint64_t size)
+{
+    struct storage *storage = put->storage;
+    int rc = storage_put_complete(put, size);
+
+    if (rc == 0)
+        rc = INSTANCE_CALL(&storage->base, "put_commit", storage->calls->put_commit(storage->handle, put->upload, size));
+    if (rc < 0) {
+        rc = instance_failed(&storage->base, rc);
+        storage_call_abort(put);
+    } else
+        rc = storage_put_confirm(put, size);
+    storage_put_free(put);
+    return rc;
+}
+
+int
+storage_put_object(struct storage *storage, const char *key, const void *data, size_t size, bool hot)
+{
+    struct storage_put *put;
+    size_t part = storage->limits.part_preferred < SIZE_MAX ? (size_t)storage->limits.part_preferred : SIZE_MAX;
+    uint32_t number = 0;
+    int rc = storage_put_begin(storage, key, size, hot, &put);
+
+    if (rc < 0)
+        return rc;
+    for (size_t offset = 0; rc == 0 && offset < size; offset += part)
+        rc = storage_put_part(put, ++number, offset, (const char *)data + offset,
+                              size - offset < part ? size - offset : part);
+    if (rc < 0) {
+        storage_put_abort(put);
+        return rc;
+    }
+    return storage_put_commit(put, size);
+}

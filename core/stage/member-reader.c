@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: PostgreSQL */
+#include "config.h"
+
+#include "stage/member-reader.h"
+
+#include "base/error.h"
+#include "base/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+    struct member_source *source;
+    struct digest *plain;
+    member_take *take;
+    void *take_ctx;
+};
+
+/* The plain length travels to the worker in front of the compressed bytes. */
+enum { PIECE_HEAD_BYTES = sizeof(size_t) };
+
+static int
+reader_fill(void *ctx, struct piece *piece)
+{
+    struct reader *reader = ctx;
+    size_t plain_len = 0;
+    int rc = member_source_next(reader->source, piece->in + PIECE_HEAD_BYTES, &piece->in_len, &plain_len);
+
+    memcpy(piece->in, &plain_len, sizeof plain_len);
+    return rc;
+}
+
+static int
+reader_work(void *ctx, struct frame_tools *tools, struct piece *piece)
+{
+    (void)ctx;
+    memcpy(&piece->out_len, piece->in, sizeof piece->out_len);
+    return frame_expand(tools, piece->in + PIECE_HEAD_BYTES, piece->in_len, piece->out, piece->out_len);
+}
+
+static int
+reader_drain(void *ctx, struct piece *piece)
+{
+    struct reader *reader = ctx;
+
+    digest_add(reader->plain, piece->out, piece->out_len);
+    return reader->take(reader->take_ctx, piece->out, piece->out_len);
+}
+
+static int
+reader_compare(struct reader *reader, const struct member_ref *ref)
+{
+    CLEANUP_FREE char *digest = digest_end(reader->plain);
+
+    if (strcmp(digest, ref->plain_digest) == 0)
+        return 0;
+    return error_set(ERROR_CORRUPT, "object '%s': the digest of the plain bytes is %s, the manifest says %s", ref->key,
+                     digest, ref->plain_digest);
+}
+
+int
+member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, const struct member_ref *ref,
+                const struct age_identities *identities, member_take *take, void *ctx)
+{
+    const struct conveyor_ops ops = { frame_bound() + PIECE_HEAD_BYTES, FRAME_PLAIN_BYTES, reader_fill, reader_work,
+                                      reader_drain };
+    CLEANUP(member_source_close) struct member_source *source = NULL;
+    CLEANUP(digest_free) struct digest *plain = digest_new(DIGEST_XXH3);
+    struct reader reader = { .plain = plain, .take = take, .take_ctx = ctx };
+    int rc = member_source_open(storage, ref, identities, &source);
+
+    if (rc < 0)
+        return rc;
+    reader.source = source;
+    rc = conveyor_run(crew, &ops, &reader, pieces);
+    if (rc == 0)
+        rc = member_source_end(source);
+    return rc < 0 ? rc : reader_compare(&reader, ref);
+}
+
+struct member_prefix {
+    struct member_source *source;
+    struct frame_tools *tools;
+    unsigned char *stored, *plain;
+    size_t pos, len; /* in plain */
+};
+
+int
+member_prefix_open(struct storage *storage, const struct member_ref *ref, const struct age_identities *identities,
+                   struct member_prefix **ret_prefix)
+{
+    struct member_source *source;
+    struct member_prefix *prefix;
+    int rc = member_source_open(storage, ref, identities, &source);
+
+    if (rc < 0)
+        return rc;
+    prefix = mem_zalloc(sizeof *prefix);
+    prefix->source = source;
+    prefix->tools = frame_tools_new(1);
+    prefix->stored = mem_pages_alloc(frame_bound());
+    prefix->plain = mem_pages_alloc(FRAME_PLAIN_BYTES);
+    *ret_prefix = prefix;
+    return 0;
+}
+
+static int
+prefix_next(struct member_prefix *prefix)
+{
+    size_t len, plain_len;
+    int rc = member_source_next(prefix->source, prefix->stored, &len, &plain_len);
+
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return error_set(ERROR_CORRUPT, "the member ends too early");
+    rc = frame_expand(prefix->tools, prefix->stored, len, prefix->plain, plain_len);
+    prefix->pos = 0;
+    prefix->len = rc < 0 ? 0 : plain_len;
+    return rc;
+}
+
+int
+member_prefix_read(void *ctx, void *data, size_t len)
+{
+    struct member_prefix *prefix = ctx;
+    unsigned char *out = data;
+
+    while (len > 0) {
+        size_t take = prefix->len - prefix->pos;
+
+        if (take == 0) {
+            int rc = prefix_next(prefix);
+
+            if (rc < 0)
+                return rc;
+            continue;
+        }
+        if (take > len)
+            take = len;
+        memcpy(out, prefix->plain + prefix->pos, take);
+        prefix->pos += take;
+        out += take;
+        len -= take;
+    }
+    return 0;
+}
+
+uint64_t
+member_prefix_fetched(const struct member_prefix *prefix)
+{
+    return member_source_fetched(prefix->source);
+}
+
+void
+member_prefix_close(struct member_prefix *prefix)
+{
+    if (prefix == NULL)
+        return;
+    member_source_close(prefix->source);
+    frame_tools_free(prefix->tools);
+    mem_pages_free(prefix->stored, frame_bound());
+    mem_pages_free(prefix->plain, FRAME_PLAIN_BYTES);
+    free(prefix);
+}
