@@ -99,8 +99,8 @@ take()
 
     : >"$out.data"
     : >"$out.entries"
-    "$bin"psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -c 'SET client_encoding = UTF8' -c 'SET search_path = pg_catalog' \
-        -c "$properties" >"$out.properties" || return
+    "$bin"psql -X -q -A -t -v ON_ERROR_STOP=1 -d "$1" -f - <<<"SET client_encoding = UTF8; SET search_path = pg_catalog; $properties" \
+        >"$out.properties" || return
     # both awk and sort append to the data; awk closes it before sort runs
     "$bin"pg_dump --no-sync --no-password $schema_only -d "$1" |
         ROWS=$out.data awk -v schema="$out.entries" -v data="$out.data" -v sorter='sort >>"$ROWS"' "$split_dump" || return

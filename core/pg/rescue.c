@@ -38,12 +38,13 @@ rescue_add_step(struct rescue_planner *p, struct rescue_step step)
     plan->steps[plan->len++] = step;
 }
 
-/* Takes the text; pg_dump ends its own with blank lines. */
+/* Takes the text; pg_dump puts blank lines around its own. */
 static void
 rescue_add_sql(struct rescue_planner *p, char *sql, bool foreign_key)
 {
-    size_t len = strlen(sql);
+    size_t blank = strspn(sql, " \n"), len = strlen(sql + blank);
 
+    memmove(sql, sql + blank, len + 1);
     while (len > 0 && (sql[len - 1] == '\n' || sql[len - 1] == ' '))
         sql[--len] = '\0';
     if (len > 0)

@@ -49,12 +49,10 @@ retry_again(struct retry *retry, const char *who, const char *what, int *code)
             *code = cancel_or(PGCASK_FAILED);
         return false;
     }
-    if (cancel_requested()) {
-        *code = cancel_check();
-        return false;
-    }
     if (retry->left <= 0) {
-        *code = retry->tries > 1 ? error_context(PGCASK_FAILED, "given up after %u tries", retry->tries) : PGCASK_FAILED;
+        if (retry->tries > 1)
+            (void)error_context(PGCASK_FAILED, "given up after %u tries", retry->tries);
+        *code = cancel_or(PGCASK_FAILED);
         return false;
     }
     retry->left--;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Walking the tree for list and sweep, in the order the file system likes.
+ * Walking the tree for list and sweep, in the order the file system likes. It does
+ * not look at pgcask_cancelled: who is being stopped may still have to clean up.
  */
 #include "config.h"
 
@@ -82,10 +83,6 @@ walk_directory(struct walk *walk, int fd, size_t len)
         rc = tree_fail(walk->tree, "read directory", walk->key);
         (void)close(fd); /* opened for reading */
         return rc;
-    }
-    if (pgcask_cancelled()) {
-        pgcask_error("stopped while reading directory '%s'", walk->key);
-        rc = PGCASK_FAILED;
     }
     while (rc == PGCASK_OK) {
         const struct dirent *entry;

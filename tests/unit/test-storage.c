@@ -163,6 +163,7 @@ fake_list(void *handle, const char *prefix, struct pgcask_listing *listing)
         if (code < 0)
             return code;
     }
+    fake.list_keys[1] = NULL; /* gone before the next try */
     return fake_answer();
 }
 
@@ -341,6 +342,7 @@ START_TEST(list_starts_afresh_after_trouble)
     struct storage_list list = { 0 };
 
     fake.list_keys[0] = "p/a";
+    fake.list_keys[1] = "p/gone";
     fake.answers[0] = PGCASK_RETRY;
     ck_assert_int_eq(storage_list(storage, "p/", &list), 0);
     ck_assert_uint_eq(fake.calls, 2);
