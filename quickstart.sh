@@ -79,7 +79,7 @@ psql -X -d shop -c 'SELECT count(*) AS purchases FROM purchase'
 say "configure: one config, one key pair, one place to store"
 umask 077
 export PGCASK_CONFIG=$work/pgcask/pgcask.ini
-show pgcask init --dir "$work/pgcask" --conninfo "host=$PGHOST port=$PGPORT user=postgres dbname=shop" --databases shop
+show pgcask init --dir "$work/pgcask" --conninfo "host=$PGHOST port=$PGPORT user=postgres dbname=shop" --database shop --state-dir "$work/pgcask/state"
 
 say "back up: dump, compress, encrypt, store, read back"
 show pgcask backup

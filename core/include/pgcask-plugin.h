@@ -48,7 +48,7 @@ extern "C" {
 enum {
     PGCASK_OK = 0,
     PGCASK_FAILED = -1,      /* final: asking again would fail again */
-    PGCASK_RETRY = -2,       /* passing trouble: pgcask waits and calls again (with back-off, a limited number of times) */
+    PGCASK_RETRY = -2,       /* passing trouble: pgcask waits and calls again, with back-off, a few times */
     PGCASK_NOT_FOUND = -3,   /* there is no such object */
     PGCASK_EXISTS = -4,      /* an object of that key is there already; nothing was changed */
     PGCASK_COLD = -5,        /* the object is there but must be thawed before it can be read */
@@ -193,7 +193,8 @@ struct pgcask_storage_plugin {
     int (*put_part)(void *handle, void *upload, uint32_t number, uint64_t offset, const void *data, size_t size);
     /* All parts (none for an empty object) are there; `size` is their sum. Returns 0 only when the object is
      * durable, visible and confirmed to have that size. Replaces nothing: PGCASK_EXISTS when the key is taken.
-     * After PGCASK_RETRY it is called again, after any other error put_abort follows; `upload` is gone after 0. Required. */
+     * After PGCASK_RETRY it is called again, after any other error put_abort follows; `upload` is gone after 0.
+     * Required. */
     int (*put_commit)(void *handle, void *upload, uint64_t size);
     /* Give up: leave no trace. `upload` is gone afterwards, whatever is returned. Required. */
     int (*put_abort)(void *handle, void *upload);
@@ -217,12 +218,16 @@ struct pgcask_storage_plugin {
     int (*thaw)(void *handle, const char *key, int days, const char *tier);
 };
 
-#define PGCASK_STORAGE_INIT .struct_size = sizeof(struct pgcask_storage_plugin), .option_stride = sizeof(struct pgcask_option)
+#define PGCASK_STORAGE_INIT                                                                                            \
+    .struct_size = sizeof(struct pgcask_storage_plugin), .option_stride = sizeof(struct pgcask_option)
 /* At the end of the plugin's source: PGCASK_REGISTER_STORAGE(the struct), without a ';'. PGCASK_STORAGE_INIT comes
  * first in the initialiser; it needs C99 or C++20 (or set the two fields by hand). */
 #define PGCASK_REGISTER_STORAGE(plugin)                                                                                \
     PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_storage_plugin *pgcask_storage_plugin_v1(void);                    \
-    PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_storage_plugin *pgcask_storage_plugin_v1(void) { return &(plugin); }
+    PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_storage_plugin *pgcask_storage_plugin_v1(void)                     \
+    {                                                                                                                  \
+        return &(plugin);                                                                                              \
+    }
 
 /* ---------------------------------------------------------------------------
  * A notifier plugin.
@@ -249,10 +254,14 @@ struct pgcask_notifier_plugin {
     int (*notify)(void *handle, const struct pgcask_event *event);
 };
 
-#define PGCASK_NOTIFIER_INIT .struct_size = sizeof(struct pgcask_notifier_plugin), .option_stride = sizeof(struct pgcask_option)
+#define PGCASK_NOTIFIER_INIT                                                                                           \
+    .struct_size = sizeof(struct pgcask_notifier_plugin), .option_stride = sizeof(struct pgcask_option)
 #define PGCASK_REGISTER_NOTIFIER(plugin)                                                                               \
     PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_notifier_plugin *pgcask_notifier_plugin_v1(void);                  \
-    PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_notifier_plugin *pgcask_notifier_plugin_v1(void) { return &(plugin); }
+    PGCASK_C_NAME PGCASK_EXPORT const struct pgcask_notifier_plugin *pgcask_notifier_plugin_v1(void)                   \
+    {                                                                                                                  \
+        return &(plugin);                                                                                              \
+    }
 
 #ifdef __cplusplus
 }

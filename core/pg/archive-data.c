@@ -151,7 +151,7 @@ archive_data(const struct archive *archive, archive_read *read, void *ctx, int d
     };
 
     if (archive->compressed != 0)
-        return error_set(PGCASK_UNSUPPORTED, "archive: its data blocks are compressed (%d), only plain ones can be read",
+        return error_set(PGCASK_UNSUPPORTED, "archive: data blocks are compressed (%d), only plain ones can be read",
                          archive->compressed);
     for (;;) {
         int type = 0, id = 0;

@@ -32,7 +32,7 @@ struct rescue_selection {
     bool *chosen;             /* for each entry */
     bool *attached;           /* for each entry: a chosen partition whose table is chosen, too */
     bool *fragile;            /* for each entry: a foreign key, or a comment on one */
-    struct rescue_names all;  /* tables of the archive; `entry` is the TABLE, or TABLE DATA where that is all there is */
+    struct rescue_names all;  /* tables; `entry` is the TABLE, or TABLE DATA where that is all there is */
     struct rescue_moves moves;
     bool data_only;           /* no definition of any table */
 };

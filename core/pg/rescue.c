@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Puts what was selected into the order of a plan, and the session around it as
+ * Puts what was selected into the order of a plan, with the session around it, as
  * pg_restore does.
  */
 #include "config.h"

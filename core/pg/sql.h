@@ -31,12 +31,13 @@ int sql_next(const char **text, struct sql_token *ret_token);
 /* The same, passing over SQL_SPACE. */
 int sql_next_word(const char **text, struct sql_token *ret_token);
 bool sql_is(const struct sql_token *token, const char *word);  /* bare identifier, any case, or punctuation */
-char *sql_name(const struct sql_token *token);                 /* the name an identifier stands for: unquoted, bare ones folded to lower case */
+/* The name an identifier stands for: unquoted, bare ones folded to lower case. Owned by the caller. */
+char *sql_name(const struct sql_token *token);
 char *sql_quote_ident(const char *name);                       /* always quoted; owned by the caller */
 char *sql_quote_literal(const char *text);                     /* '…' or E'…'; owned by the caller */
 
-/* Split a script into statements without their ';' (comments and psql meta lines dropped at the start of each). They are
- * added to `ret_statements`. ERROR_CORRUPT as for sql_next, and for a psql meta line within a statement. */
+/* Split a script into statements without their ';' (comments and psql meta lines dropped at the start of each), added
+ * to `ret_statements`. ERROR_CORRUPT as for sql_next, and for a psql meta line within a statement. */
 int sql_split(const char *script, struct strv *ret_statements);
 
 #endif

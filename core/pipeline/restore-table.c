@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "catalog/label.h"
+#include "pg/encoding.h"
 #include "pg/rescue.h"
 #include "pipeline/progress.h"
 #include "pipeline/verify.h"
@@ -28,6 +29,7 @@ struct sink {
     struct restore *restore;
     const char *database;
     const struct manifest_member *main_member;
+    const char *encoding;  /* of the archive, and of the plan made from it */
     struct pg_conn *conn; /* NULL: a script */
     int fd;
     uint64_t fetched;
@@ -118,12 +120,17 @@ static int
 sink_data(struct sink *sink, const struct rescue_step *step)
 {
     const struct manifest_member *member = sink->main_member;
-    int rc;
+    CLEANUP_FREE char *schema = NULL, *table = NULL; /* as in the manifest, which is UTF-8 */
+    int rc = encoding_convert(step->schema, sink->encoding, "UTF8", &schema);
 
+    if (rc == 0)
+        rc = encoding_convert(step->table, sink->encoding, "UTF8", &table);
+    if (rc < 0)
+        return rc;
     if (step->dump_id < 0)
-        member = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, step->schema, step->table);
+        member = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, schema, table);
     if (member == NULL) { /* left out by exclude_table_data */
-        log_warn("the backup has no rows of %s.%s", step->schema, step->table);
+        log_warn("the backup has no rows of %s.%s", schema, table);
         return 0;
     }
     if (sink->conn != NULL) {
@@ -152,6 +159,25 @@ sink_run(struct sink *sink, const struct rescue_plan *plan)
     return rc; /* on an error the connection is closed, and with it the transaction gone */
 }
 
+/* What was asked for, in the archive's encoding. */
+static int
+plan_make(struct sink *sink, const struct archive *archive, const struct strv *tables, const char *schema,
+          struct rescue_plan *ret_plan)
+{
+    CLEANUP_STRV struct strv words = { 0 };
+    CLEANUP_FREE char *target = NULL;
+    int rc = schema ? encoding_convert(schema, "UTF8", sink->encoding, &target) : 0;
+
+    for (size_t i = 0; rc == 0 && i < tables->len; i++) {
+        char *word;
+
+        rc = encoding_convert(tables->items[i], "UTF8", sink->encoding, &word);
+        if (rc == 0)
+            strv_take(&words, word);
+    }
+    return rc < 0 ? rc : rescue_plan_make(archive, &words, target, ret_plan);
+}
+
 int
 restore_tables(struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
                const char *schema, int out_fd)
@@ -159,14 +185,17 @@ restore_tables(struct restore *restore, const char *database, const char *target
     struct pg_server server = { restore->conninfo, restore->password };
     CLEANUP(archive_free) struct archive *archive = NULL;
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    CLEANUP_FREE char *encoding = NULL;
     struct sink sink = { .restore = restore, .database = database, .fd = out_fd };
     struct rescue_plan plan = { 0 };
     int rc = restore_member(restore, ROLE_MAIN, database, &sink.main_member);
 
     if (rc == 0)
         rc = restore_archive(restore, sink.main_member, -1, &archive);
-    if (rc == 0)
-        rc = rescue_plan_make(archive, tables, schema, &plan);
+    if (rc == 0) {
+        sink.encoding = encoding = encoding_of_archive(archive);
+        rc = plan_make(&sink, archive, tables, schema, &plan);
+    }
     if (rc == 0 && out_fd < 0) {
         rc = pg_connect(&server, target_database, &conn);
         sink.conn = conn;

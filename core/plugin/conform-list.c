@@ -75,8 +75,9 @@ list_tells_truth(struct conform *conform)
     if (size != 777)
         return error_set(PGCASK_FAILED, "stat gives %" PRIu64 " bytes, wanted 777", size);
     if (mtime_s != 0 && (mtime_s < now_s - CLOCK_TOLERANCE_S || mtime_s > now_s + CLOCK_TOLERANCE_S))
-        return error_set(PGCASK_FAILED, "stat gives the time %" PRId64 ", wanted seconds since 1970 UTC (about %" PRId64 ")",
-                         mtime_s, now_s);
+        return error_set(PGCASK_FAILED,
+                         "stat gives the time %" PRId64 ", wanted seconds since 1970 UTC (about %" PRId64 ")", mtime_s,
+                         now_s);
     return storage_remove(conform->storage, key);
 }
 
@@ -126,8 +127,9 @@ static int
 list_odd_names(struct conform *conform)
 {
     static const char *const names[] = {
-        "a blank", " first", "last ", "two  blanks", "100%", "%41", "a%2Fb", "a+b", "a&b=c", "a?b#c", "semi;colon,comma",
-        "'single'", "\"double\"", "back\\slash", "back`tick", "$(dollar)", "st*r", "[x]", "{y}", "~tilde", "-dash", "=",
+        "a blank", " first", "last ", "two  blanks", "100%", "%41", "a%2Fb", "a+b", "a&b=c", "a?b#c",
+        "semi;colon,comma", "'single'", "\"double\"", "back\\slash", "back`tick", "$(dollar)", "st*r", "[x]", "{y}",
+        "~tilde", "-dash", "=",
         "<xml>&amp;", "a:b@c", "...", ".hidden", "UPPER", "upper", "\xc3\xbcml\xc3\xa4ut", "\xe6\x97\xa5\xe6\x9c\xac",
         "\xf0\x9f\x90\x98", "e\xcc\x81 decomposed", "\xc3\xa9 composed", "dir with blank/and %/+",
     };
@@ -142,8 +144,8 @@ list_odd_names(struct conform *conform)
 static int
 list_similar_names(struct conform *conform)
 {
-    static const char *const names[] = { "similar/a", "similar/A", "similar/\xc3\xa9", "similar/e\xcc\x81", "similar/a b",
-                                         "similar/a+b", "similar/a%20b" };
+    static const char *const names[] = { "similar/a", "similar/A", "similar/\xc3\xa9", "similar/e\xcc\x81",
+                                         "similar/a b", "similar/a+b", "similar/a%20b" };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++) {

@@ -159,7 +159,8 @@ use_threads_parts(struct conform *conform)
     if (rc < 0)
         return rc;
     for (unsigned i = 0; i < THREADS; i++)
-        workers[i] = (struct worker){ .conform = conform, .index = i, .put = put, .data = data, .part = part, .size = size };
+        workers[i] =
+            (struct worker){ .conform = conform, .index = i, .put = put, .data = data, .part = part, .size = size };
     rc = conform_threads(workers, worker_part);
     if (rc < 0) {
         storage_put_abort(put);

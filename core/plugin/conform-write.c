@@ -122,10 +122,12 @@ static int
 conform_absent(struct conform *conform, const char *key)
 {
     char byte;
-    int rc = conform_expect(storage_stat(conform->storage, key, NULL, NULL), PGCASK_NOT_FOUND, "stat of what is not there");
+    int rc =
+        conform_expect(storage_stat(conform->storage, key, NULL, NULL), PGCASK_NOT_FOUND, "stat of what is not there");
 
     if (rc == 0)
-        rc = conform_expect(storage_get(conform->storage, key, 0, &byte, 1), PGCASK_NOT_FOUND, "get of what is not there");
+        rc = conform_expect(storage_get(conform->storage, key, 0, &byte, 1), PGCASK_NOT_FOUND,
+                            "get of what is not there");
     return rc < 0 ? rc : conform_count(conform, key, 0);
 }
 

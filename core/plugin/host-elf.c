@@ -26,8 +26,8 @@ elf_check_extent(const char *path, uint64_t file_size, uint64_t offset, uint64_t
 {
     if (offset <= file_size && size <= file_size - offset)
         return 0;
-    return error_set(ERROR_USAGE, "plugin file '%s' was cut off: it has %" PRIu64 " bytes, its headers speak of more", path,
-                     file_size);
+    return error_set(ERROR_USAGE, "plugin file '%s' was cut off: it has %" PRIu64 " bytes, its headers speak of more",
+                     path, file_size);
 }
 
 static int

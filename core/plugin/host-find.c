@@ -54,7 +54,8 @@ plugin_check_entry(const char *path, const char *file, bool directory)
     if (st.st_uid != 0 && st.st_uid != geteuid()) {
         (void)error_set(ERROR_USAGE, "plugin %s '%s' belongs to user %u, wanted root or %u", what, path,
                         (unsigned)st.st_uid, (unsigned)geteuid());
-        return error_hint(ERROR_USAGE, "who owns it could make pgcask run anything: chown it before '%s' is used", file);
+        return error_hint(ERROR_USAGE, "who owns it could make pgcask run anything: chown it before '%s' is used",
+                          file);
     }
     if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0 && !(directory && (st.st_mode & S_ISVTX) != 0)) {
         (void)error_set(ERROR_USAGE, "plugin %s '%s' can be written by others than its owner (mode %04o)", what, path,
@@ -111,7 +112,8 @@ plugin_name_of_file(const char *file, const char *kind)
     CLEANUP_FREE char *tail = mem_printf("-%s.so", kind);
     size_t head_len = strlen("pgcask-"), tail_len = strlen(tail), len = strlen(file);
 
-    if (len <= head_len + tail_len || strncmp(file, "pgcask-", head_len) != 0 || strcmp(file + len - tail_len, tail) != 0)
+    if (len <= head_len + tail_len || strncmp(file, "pgcask-", head_len) != 0 ||
+        strcmp(file + len - tail_len, tail) != 0)
         return NULL;
     return mem_strndup(file + head_len, len - head_len - tail_len);
 }
@@ -132,8 +134,8 @@ plugin_not_found(enum plugin_kind kind, const char *name, const struct strv *dir
         if (known != NULL)
             strv_take(&names, known);
     }
-    (void)error_set(ERROR_USAGE, "there is no %s plugin '%s': no file 'pgcask-%s-%s.so' in '%s'", plugin_kind_word(kind),
-                    name, name, plugin_kind_word(kind), where);
+    (void)error_set(ERROR_USAGE, "there is no %s plugin '%s': no file 'pgcask-%s-%s.so' in '%s'",
+                    plugin_kind_word(kind), name, name, plugin_kind_word(kind), where);
     nearest = parse_nearest(name, (const char *const *)names.items, names.len);
     if (nearest != NULL)
         return error_hint(ERROR_USAGE, "did you mean '%s'?", nearest);

@@ -74,8 +74,9 @@ plugin_symbol(const char *path, enum plugin_kind kind, void **ret_symbol)
         (void)error_set(ERROR_USAGE, "plugin file '%s' cannot be loaded: %s", path, reason);
         return strstr(reason, "undefined symbol") == NULL && strstr(reason, "No such file") == NULL
                    ? ERROR_USAGE
-                   : error_hint(ERROR_USAGE, "'ldd -r' shows what it needs; a service of pgcask that is missing means a "
-                                             "plugin made for a later pgcask");
+                   : error_hint(ERROR_USAGE,
+                                "'ldd -r' shows what it needs; a service of pgcask that is missing means a "
+                                "plugin made for a later pgcask");
     }
     symbol = dlsym(library, kinds[kind].symbol);
     if (symbol == NULL && dlsym(library, kinds[kind].other_symbol) != NULL)
@@ -139,8 +140,8 @@ plugin_check_name(const struct plugin *plugin)
                          plugin->path, plugin->name, NAME_MAX_BYTES);
     wanted = mem_printf("pgcask-%s-%s.so", plugin->name, kinds[plugin->kind].word);
     if (strcmp(file, wanted) != 0)
-        return error_set(ERROR_USAGE, "plugin file '%s' has the name '%s', so the file must be called '%s'", plugin->path,
-                         plugin->name, wanted);
+        return error_set(ERROR_USAGE, "plugin file '%s' has the name '%s', so the file must be called '%s'",
+                         plugin->path, plugin->name, wanted);
     return 0;
 }
 
@@ -285,7 +286,8 @@ plugin_load(enum plugin_kind kind, const char *name, const struct plugin **ret_p
     int rc;
 
     if (name[0] != '/' && !plugin_name_ok(name))
-        return error_set(ERROR_USAGE, "'%s' is neither the name of a plugin ([a-z][a-z0-9-]*) nor an absolute path", name);
+        return error_set(ERROR_USAGE, "'%s' is neither the name of a plugin ([a-z][a-z0-9-]*) nor an absolute path",
+                         name);
     rc = plugin_find(kind, name, &path);
     if (rc == 0)
         rc = plugin_check_whole(path);
@@ -322,10 +324,11 @@ int
 plugin_describe(const struct plugin *plugin, struct buf *ret_text)
 {
     static const char *const models[] = { "one", "per_handle", "parallel" };
-    int rc = buf_addf(ret_text,
-                      "name=%s\nkind=%s\npath=%s\nversion=%s\nsummary=%s\napi_version=1\nstruct_size=%zu\nthread_model=%s\n",
-                      plugin->name, kinds[plugin->kind].word, plugin->path, plugin->version, plugin->summary,
-                      plugin->struct_size, models[plugin->thread_model]);
+    int rc =
+        buf_addf(ret_text,
+                 "name=%s\nkind=%s\npath=%s\nversion=%s\nsummary=%s\napi_version=1\nstruct_size=%zu\nthread_model=%s\n",
+                 plugin->name, kinds[plugin->kind].word, plugin->path, plugin->version, plugin->summary,
+                 plugin->struct_size, models[plugin->thread_model]);
 
     if (rc == 0)
         rc = plugin_describe_callbacks(plugin, ret_text);

@@ -33,9 +33,9 @@ struct plugin {
 void plugin_set_dir(const char *extra);
 
 /* `name`: a plugin's name, or an absolute path. Loaded once, however often it is asked for. One clear line for each
- * way a plugin can be wrong: not found (with the directories and the nearest name), not a regular file, writable by others, wrong owner,
- * cannot be loaded, no symbol, wrong kind, NULL or bad name, name other than the file's, struct too small, required callback
- * missing, bad option table, unknown thread model. */
+ * way a plugin can be wrong: not found (with the directories and the nearest name), not a regular file, writable by
+ * others, wrong owner, cut off, cannot be loaded, no symbol, wrong kind, NULL or bad name, name other than the file's,
+ * struct too small, required callback missing, bad option table, unknown thread model. All are ERROR_USAGE. */
 int plugin_load(enum plugin_kind kind, const char *name, const struct plugin **ret_plugin);
 /* The paths of all plugin files in the search directories, sorted by name, the first of a name only. */
 int plugin_find_all(struct strv *ret_paths);

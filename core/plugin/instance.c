@@ -58,8 +58,9 @@ instance_leave(struct instance *instance, const char *before, const char *callba
         return 0;
     }
     if (code > 0 || code < PGCASK_UNSUPPORTED)
-        return error_set(PGCASK_FAILED, "%s of plugin '%s' answered %d, which is none of the answers in pgcask-plugin.h",
-                         callback, instance->plugin->name, code);
+        return error_set(PGCASK_FAILED,
+                         "%s of plugin '%s' answered %d, which is none of the answers in pgcask-plugin.h", callback,
+                         instance->plugin->name, code);
     if (error_text()[0] == '\0')
         return error_set(code, "%s failed (%d), " INSTANCE_NO_REASON, callback, code);
     return code;

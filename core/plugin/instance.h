@@ -44,7 +44,7 @@ int instance_failed(const struct instance *instance, int code);
             const char *before_ = instance_enter(instance);                                                            \
                                                                                                                        \
             code_ = instance_leave((instance), before_, (callback), (call));                                           \
-        } while (retry_again(&retry_, (instance)->label, (callback), &code_));                                                            \
+        } while (retry_again(&retry_, (instance)->label, (callback), &code_));                                         \
         code_;                                                                                                         \
     })
 

@@ -74,14 +74,17 @@ notifier_open(const char *name, const char *plugin, const struct ini_section *se
 void
 notifier_close(struct notifier *notifier)
 {
+    struct error kept; /* as in storage_close */
     const char *before;
 
     if (notifier == NULL)
         return;
     if (notifier->calls->close != NULL) {
+        error_take(PGCASK_FAILED, &kept);
         before = instance_enter(&notifier->base);
         notifier->calls->close(notifier->handle);
         (void)instance_leave(&notifier->base, before, "close", 0);
+        (void)error_put(&kept);
     }
     notifier_free(notifier);
 }

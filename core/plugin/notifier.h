@@ -20,8 +20,9 @@ struct notifier_policy {
 /* Open what [notify NAME] describes. `plugin`: a name or an absolute path; `section` and `ours` (pgcask's own keys in
  * it, may be NULL) as for option_fill. */
 int notifier_open(const char *name, const char *plugin, const struct ini_section *section,
-                  const struct option_table *ours, const struct notifier_policy *policy, struct notifier **ret_notifier);
-/* The same from a loaded plugin and settings; `set` stays the caller's, and may be NULL for a plugin without options. */
+                  const struct option_table *ours, const struct notifier_policy *policy,
+                  struct notifier **ret_notifier);
+/* The same from a loaded plugin and settings; `set` stays the caller's; NULL for a plugin without options. */
 int notifier_open_plugin(const char *name, const struct plugin *plugin, const struct option_set *set,
                          const struct notifier_policy *policy, struct notifier **ret_notifier);
 void notifier_close(struct notifier *notifier);

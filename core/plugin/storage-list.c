@@ -115,8 +115,8 @@ storage_list_settle(struct storage_list *list)
             continue;
         }
         if (last->size != object->size)
-            return error_set(PGCASK_FAILED, "'%s' is listed twice, with %" PRIu64 " and with %" PRIu64 " bytes", last->key,
-                             last->size, object->size);
+            return error_set(PGCASK_FAILED, "'%s' is listed twice, with %" PRIu64 " and with %" PRIu64 " bytes",
+                             last->key, last->size, object->size);
         free(object->key);
         object->key = NULL;
     }

@@ -70,8 +70,9 @@ storage_part_check(const struct storage_put *put, uint32_t number, size_t size)
     const struct storage_limits *limits = &put->storage->limits;
 
     if (number == 0 || number > limits->parts)
-        return error_set(PGCASK_FAILED, "'%s': part %" PRIu32 " is not one of the 1 to %" PRIu32 " that the store takes",
-                         put->key, number, limits->parts);
+        return error_set(PGCASK_FAILED,
+                         "'%s': part %" PRIu32 " is not one of the 1 to %" PRIu32 " that the store takes", put->key,
+                         number, limits->parts);
     if (size == 0 || size > limits->part_max)
         return error_set(PGCASK_FAILED, "'%s': part %" PRIu32 " has %zu bytes, wanted 1 to %" PRIu64, put->key, number,
                          size, limits->part_max);
@@ -181,8 +182,8 @@ static int
 storage_put_complete(const struct storage_put *put, uint64_t size)
 {
     if (put->count != put->highest)
-        return error_set(PGCASK_FAILED, "'%s': only %" PRIu32 " of %" PRIu32 " parts were written", put->key, put->count,
-                         put->highest);
+        return error_set(PGCASK_FAILED, "'%s': only %" PRIu32 " of %" PRIu32 " parts were written", put->key,
+                         put->count, put->highest);
     if (put->total != size)
         return error_set(PGCASK_FAILED, "'%s': the parts have %" PRIu64 " bytes in all, the object %" PRIu64, put->key,
                          put->total, size);
@@ -196,7 +197,8 @@ storage_put_commit(struct storage_put *put, uint64_t size)
     int rc = storage_put_complete(put, size);
 
     if (rc == 0)
-        rc = INSTANCE_CALL(&storage->base, "put_commit", storage->calls->put_commit(storage->handle, put->upload, size));
+        rc =
+            INSTANCE_CALL(&storage->base, "put_commit", storage->calls->put_commit(storage->handle, put->upload, size));
     if (rc < 0) {
         rc = instance_failed(&storage->base, rc);
         storage_call_abort(put);

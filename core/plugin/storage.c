@@ -83,7 +83,8 @@ storage_limits_resolve(const struct pgcask_limits *said, struct storage_limits *
         limits.part_preferred = limits.part_max;
     if (limits.part_min > limits.part_preferred || limits.part_preferred > limits.part_max)
         return error_set(PGCASK_FAILED,
-                         "the plugin's part sizes are out of order: min %" PRIu64 ", preferred %" PRIu64 ", max %" PRIu64,
+                         "the plugin's part sizes are out of order: min %" PRIu64 ", preferred %" PRIu64
+                         ", max %" PRIu64,
                          limits.part_min, limits.part_preferred, limits.part_max);
     if (limits.part_preferred > part_ceiling)
         return error_set(PGCASK_FAILED, "the plugin prefers parts of %" PRIu64 " bytes, at most %" PRIu64 " can be had",
@@ -106,13 +107,16 @@ storage_ask_limits(struct storage *storage)
 static void
 storage_call_close(struct storage *storage)
 {
+    struct error kept; /* closing is what happens on the way out of an error: its text must survive */
     const char *before;
 
     if (storage->calls->close == NULL)
         return;
+    error_take(PGCASK_FAILED, &kept);
     before = instance_enter(&storage->base);
     storage->calls->close(storage->handle);
     (void)instance_leave(&storage->base, before, "close", 0);
+    (void)error_put(&kept);
 }
 
 static int

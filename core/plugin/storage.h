@@ -36,7 +36,8 @@ struct storage_limits storage_limits(const struct storage *storage);
 
 /* An object being written. storage_put_part may be called from several threads at once with different numbers. */
 struct storage_put;
-int storage_put_begin(struct storage *storage, const char *key, uint64_t size_hint, bool hot, struct storage_put **ret_put);
+int storage_put_begin(struct storage *storage, const char *key, uint64_t size_hint, bool hot,
+                      struct storage_put **ret_put);
 int storage_put_part(struct storage_put *put, uint32_t number, uint64_t offset, const void *data, size_t size);
 /* Commit, then confirm with stat that the object has `size` bytes. Frees `put` whatever happens: on an error the
  * upload was aborted (and a visible object of wrong size removed). */

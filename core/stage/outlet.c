@@ -6,6 +6,7 @@
 #include "base/cancel.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "stage/part-pool.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -13,13 +14,6 @@
 #include <string.h>
 
 enum { PART_GROWTH_STEPS = 10 }; /* the part size doubles each time a tenth of a store's part count is used */
-
-struct part {
-    unsigned char *data;
-    size_t cap, len;
-    unsigned holders; /* stores that still have to send it */
-    struct part *next_free;
-};
 
 /* One part on its way to one store. */
 struct errand {
@@ -43,14 +37,13 @@ struct target {
 /* outlet->lock guards all of it; calls into a store are made without it. */
 struct outlet {
     pthread_mutex_t lock;
-    pthread_cond_t moved; /* a part became free, an object's part was sent, a store died */
+    pthread_cond_t moved; /* an object's part was sent, or a store died */
     struct target *targets;
     size_t count;
     uint64_t part_size; /* of the first parts */
     uint32_t part_limit; /* smallest part count of all stores */
     uint64_t part_max;
-    struct part *free_parts;
-    unsigned parts_out, parts_limit;
+    struct part_pool *parts;
     bool stop;
 };
 
@@ -97,51 +90,6 @@ outlet_lost(const struct outlet *outlet)
     return outlet->count > 1 ? error_context(why->code, "no store is left") : why->code;
 }
 
-/* Caller holds outlet->lock. */
-static void
-part_release(struct outlet *outlet, struct part *part)
-{
-    if (--part->holders > 0)
-        return;
-    part->next_free = outlet->free_parts;
-    outlet->free_parts = part;
-    outlet->parts_out--;
-    (void)pthread_cond_broadcast(&outlet->moved);
-}
-
-static void
-part_free(struct part *part)
-{
-    mem_pages_free(part->data, part->cap);
-    free(part);
-}
-
-/* An empty buffer of `size` bytes, held once. Waits for one. Caller holds outlet->lock. */
-static struct part *
-part_take(struct outlet *outlet, size_t size)
-{
-    struct part *part;
-
-    while (outlet->parts_out >= outlet->parts_limit)
-        (void)pthread_cond_wait(&outlet->moved, &outlet->lock);
-    outlet->parts_out++;
-    part = outlet->free_parts;
-    if (part != NULL)
-        outlet->free_parts = part->next_free;
-    if (part != NULL && part->cap < size) {
-        part_free(part);
-        part = NULL;
-    }
-    if (part == NULL) {
-        part = mem_zalloc(sizeof *part);
-        part->data = mem_pages_alloc(size);
-        part->cap = size;
-    }
-    part->len = 0;
-    part->holders = 1;
-    return part;
-}
-
 static void
 errand_run(struct outlet *outlet, struct errand *errand)
 {
@@ -159,7 +107,7 @@ errand_run(struct outlet *outlet, struct errand *errand)
     if (rc < 0)
         target_drop(outlet, errand->store, rc);
     errand->object->pending[errand->store]--;
-    part_release(outlet, errand->part);
+    part_release(outlet->parts, errand->part);
     (void)pthread_cond_broadcast(&outlet->moved);
     free(errand);
 }
@@ -257,7 +205,7 @@ outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct
             widest = storage_parallel(stores[i]);
     }
     outlet_part_sizes(outlet);
-    outlet->parts_limit = objects + widest + 1;
+    outlet->parts = part_pool_new(objects + widest + 1);
     for (size_t i = 0; i < count; i++) {
         int rc = target_start(outlet, i);
 
@@ -285,12 +233,7 @@ outlet_free(struct outlet *outlet)
         free(outlet->targets[i].senders);
         error_free(&outlet->targets[i].why);
     }
-    while (outlet->free_parts != NULL) {
-        struct part *part = outlet->free_parts;
-
-        outlet->free_parts = part->next_free;
-        part_free(part);
-    }
+    part_pool_free(outlet->parts);
     (void)pthread_cond_destroy(&outlet->moved);
     (void)pthread_mutex_destroy(&outlet->lock);
     free(outlet->targets);
@@ -382,7 +325,7 @@ object_send(struct outlet_object *object)
             continue;
         errand = mem_zalloc(sizeof *errand);
         *errand = (struct errand){ object, i, part, object->number, object->offset, NULL };
-        part->holders++;
+        part_hold(outlet->parts, part);
         object->pending[i]++;
         *target->last = errand;
         target->last = &errand->next;
@@ -390,7 +333,7 @@ object_send(struct outlet_object *object)
     }
     object->offset += part->len;
     object->number++;
-    part_release(outlet, part);
+    part_release(outlet->parts, part);
 }
 
 static uint64_t
@@ -418,11 +361,10 @@ outlet_write(struct outlet_object *object, const void *data, size_t len)
         if (object->part == NULL) {
             (void)pthread_mutex_lock(&outlet->lock);
             rc = outlet_count_alive(outlet) == 0 ? outlet_lost(outlet) : 0;
-            if (rc == 0)
-                object->part = part_take(outlet, size);
             (void)pthread_mutex_unlock(&outlet->lock);
             if (rc < 0)
                 return rc;
+            object->part = part_take(outlet->parts, size);
         }
         room = size - object->part->len;
         if (room > len)
@@ -502,11 +444,8 @@ outlet_abort(struct outlet_object *object)
     object_settle(object);
     for (size_t i = 0; i < object->outlet->count; i++)
         storage_put_abort(object->puts[i]);
-    if (object->part != NULL) {
-        (void)pthread_mutex_lock(&object->outlet->lock);
-        part_release(object->outlet, object->part);
-        (void)pthread_mutex_unlock(&object->outlet->lock);
-    }
+    if (object->part != NULL)
+        part_release(object->outlet->parts, object->part);
     object_free(object);
     (void)error_put(&kept);
 }

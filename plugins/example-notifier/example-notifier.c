@@ -20,7 +20,7 @@ static const struct pgcask_option options[] = {
       .help = "where the lines go; made with mode 0600 when missing", .offset = offsetof(struct settings, file) },
 };
 
-/* The fields that are written, in this order. An event need not have them all, and later releases of pgcask add more. */
+/* The fields that are written, in this order. An event need not have them all, and later releases add more. */
 static const char *const fields[] = { "event", "outcome", "cluster", "job", "backup", "message" };
 
 static int

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-/* --- settings: one struct, one row for each field -------------------------------------------------------------- */
+/* --- settings: one struct, one row for each field ---------------------------------------------------------------- */
 
 /* pgcask allocates it, fills it from [store NAME], and keeps it until close. There may be several stores of this
  * plugin at once, so settings live here and never in variables at file scope. */
@@ -24,14 +24,15 @@ struct settings {
 
 static const struct pgcask_option options[] = {
     { .name = "label", .type = PGCASK_OPTION_STRING, .flags = PGCASK_OPTION_REQUIRED,
-      .help = "which memory: stores with the same label share their objects", .offset = offsetof(struct settings, label) },
+      .help = "which memory: stores with the same label share their objects",
+      .offset = offsetof(struct settings, label) },
     { .name = "capacity", .type = PGCASK_OPTION_SIZE, .fallback = "256MiB", .min = 1, .max = INT64_C(1) << 40,
       .help = "bytes that all objects together may have", .offset = offsetof(struct settings, capacity) },
     { .name = "max_objects", .type = PGCASK_OPTION_INT, .fallback = "10000", .min = 1, .max = 1000000,
       .help = "how many objects there may be", .offset = offsetof(struct settings, max_objects) },
 };
 
-/* --- the memory ------------------------------------------------------------------------------------------------- */
+/* --- the memory -------------------------------------------------------------------------------------------------- */
 
 struct object {
     struct object *next;
@@ -104,7 +105,7 @@ free_object(struct object *object)
     free(object);
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------ */
+/* --- opening ----------------------------------------------------------------------------------------------------- */
 
 static struct memory *
 find_or_make_memory(const char *label)
@@ -260,7 +261,7 @@ example_put_abort(void *handle, void *opaque_upload)
     return PGCASK_OK;
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 /* All of it or an error, never less: pgcask knows how long its objects are. */
 static int
@@ -327,7 +328,7 @@ example_remove(void *opaque, const char *key)
     return PGCASK_OK;
 }
 
-/* --- the plugin ------------------------------------------------------------------------------------------------------ */
+/* --- the plugin -------------------------------------------------------------------------------------------------- */
 
 static const struct pgcask_storage_plugin example = {
     PGCASK_STORAGE_INIT,

@@ -35,7 +35,8 @@ tree_hint(const struct tree *tree, int error)
         break;
     case EACCES:
     case EPERM:
-        pgcask_hint("user %u needs the right to do that; see the owner and mode of '%s'", (unsigned)geteuid(), tree->path);
+        pgcask_hint("user %u needs the right to do that; see the owner and mode of '%s'", (unsigned)geteuid(),
+                    tree->path);
         break;
     case EIO:
         pgcask_hint("the disk below '%s' may be failing: see the kernel's log", tree->path);
@@ -160,7 +161,8 @@ tree_openat(const struct tree *tree, const char *relative, int flags)
     if (relative[0] == '\0')
         return openat(tree->fd, ".", flags | O_CLOEXEC);
     fd = tree_open_beneath(tree->fd, relative, flags);
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) /* old container runtimes answer EPERM to what they do not know */
+    if (fd < 0 &&
+        (errno == ENOSYS || errno == EPERM)) /* old container runtimes answer EPERM to what they do not know */
         fd = tree_open_steps(tree->fd, relative, flags);
     return fd;
 }
@@ -205,7 +207,7 @@ tree_make_step(int dir, const char *name)
     return openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Every directory on the way to the last '/' of `path` (which is changed and put back), from `fd` on, which is closed. */
+/* Every directory on the way to the last '/' of `path` (changed and put back), from `fd` on, which is closed. */
 static int
 tree_make_steps(int fd, char *path)
 {

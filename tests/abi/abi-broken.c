@@ -96,12 +96,22 @@ broken_remove(void *handle, const char *key)
 }
 
 static const struct pgcask_option options[] = {
-    { .name = BROKEN == OPTION_NAME ? "First-Name" : BROKEN == OPTION_OWN_KEY ? "parallel" : "first",
-      .type = BROKEN == OPTION_TYPE ? 99 : BROKEN == OPTION_CHOICES ? PGCASK_OPTION_ENUM : PGCASK_OPTION_STRING,
-      .help = "one", .offset = BROKEN == OPTION_OFFSET ? sizeof(struct settings) : offsetof(struct settings, first) },
-    { .name = BROKEN == OPTION_TWICE ? "first" : "second", .type = PGCASK_OPTION_STRING, .help = "two",
+    { .name = BROKEN == OPTION_NAME      ? "First-Name"
+              : BROKEN == OPTION_OWN_KEY ? "parallel"
+                                         : "first",
+      .type = BROKEN == OPTION_TYPE      ? 99
+              : BROKEN == OPTION_CHOICES ? PGCASK_OPTION_ENUM
+                                         : PGCASK_OPTION_STRING,
+      .help = "one",
+      .offset = BROKEN == OPTION_OFFSET ? sizeof(struct settings) : offsetof(struct settings, first) },
+    { .name = BROKEN == OPTION_TWICE ? "first" : "second",
+      .type = PGCASK_OPTION_STRING,
+      .help = "two",
       .offset = offsetof(struct settings, second) },
-    { .name = "number", .type = PGCASK_OPTION_INT, .fallback = BROKEN == OPTION_FALLBACK ? "many" : "3", .help = "three",
+    { .name = "number",
+      .type = PGCASK_OPTION_INT,
+      .fallback = BROKEN == OPTION_FALLBACK ? "many" : "3",
+      .help = "three",
       .offset = offsetof(struct settings, number) },
 };
 

@@ -27,27 +27,33 @@ static const struct plan_row {
     { "CREATE ROLE old; ALTER ROLE old WITH LOGIN; ALTER ROLE old SET a TO 'b'; COMMENT ON ROLE old IS 'c';"
       "ALTER ROLE old IN DATABASE d SET a TO 'b'; SECURITY LABEL FOR x ON ROLE old IS 'y';",
       "", "role 'old' exists, kept as it is" },
-    { "CREATE USER \"Old\"; ALTER USER \"Old\" LOGIN;", "CREATE USER \"Old\" | ALTER USER \"Old\" LOGIN", "" }, /* another */
+    /* another */
+    { "CREATE USER \"Old\"; ALTER USER \"Old\" LOGIN;", "CREATE USER \"Old\" | ALTER USER \"Old\" LOGIN", "" },
     { "CREATE ROLE \"old\";", "", "role 'old' exists, kept as it is" },
     { "create role OLD", "", "role 'old' exists, kept as it is" },
     { "SECURITY LABEL FOR \"on\" ON ROLE new IS 'y'; CREATE ROLE new; SECURITY LABEL FOR \"on\" ON ROLE new IS 'y';",
-      "CREATE ROLE new | SECURITY LABEL FOR \"on\" ON ROLE new IS 'y'", "left out: 'SECURITY LABEL FOR \"on\" ON ROLE new IS …'" },
+      "CREATE ROLE new | SECURITY LABEL FOR \"on\" ON ROLE new IS 'y'",
+        "left out: 'SECURITY LABEL FOR \"on\" ON ROLE new IS …'" },
     /* membership: either side new */
     { "CREATE ROLE new; GRANT old TO new GRANTED BY postgres; GRANT new TO old WITH ADMIN OPTION;",
       "CREATE ROLE new | GRANT old TO new GRANTED BY postgres | GRANT new TO old WITH ADMIN OPTION", "" },
-    { "CREATE ROLE new; GRANT old, pg_monitor TO postgres, new;", "CREATE ROLE new | GRANT old, pg_monitor TO postgres, new", "" },
+    { "CREATE ROLE new; GRANT old, pg_monitor TO postgres, new;", "CREATE ROLE new | GRANT old, pg_monitor TO "
+      "postgres, new", "" },
     { "GRANT pg_monitor TO old;", "", "membership of 'old' in 'pg_monitor' left as it is, both exist" },
     { "CREATE ROLE new; GRANT pg_monitor TO old GRANTED BY new;", "CREATE ROLE new",
       "membership of 'old' in 'pg_monitor' left as it is, both exist" },
     { "REVOKE pg_monitor FROM old;", "", "left out: 'REVOKE pg_monitor FROM old'" },
     /* tablespaces */
-    { "CREATE TABLESPACE slow OWNER old LOCATION '/x'; ALTER TABLESPACE slow SET (a=1); GRANT ALL ON TABLESPACE slow TO old;"
+    { "CREATE TABLESPACE slow OWNER old LOCATION '/x'; ALTER TABLESPACE slow SET (a=1); GRANT ALL ON TABLESPACE "
+      "slow TO old;"
       "REVOKE ALL ON TABLESPACE slow FROM PUBLIC; COMMENT ON TABLESPACE slow IS 'x';",
-      "CREATE TABLESPACE slow OWNER old LOCATION '/x' | ALTER TABLESPACE slow SET (a=1) | GRANT ALL ON TABLESPACE slow TO old | "
+      "CREATE TABLESPACE slow OWNER old LOCATION '/x' | ALTER TABLESPACE slow SET (a=1) | GRANT ALL ON "
+      "TABLESPACE slow TO old | "
       "REVOKE ALL ON TABLESPACE slow FROM PUBLIC | COMMENT ON TABLESPACE slow IS 'x'", "" },
     { "CREATE TABLESPACE fast LOCATION '/x'; ALTER TABLESPACE fast SET (a=1); GRANT ALL ON TABLESPACE fast TO old;"
       "REVOKE ALL ON TABLESPACE fast FROM PUBLIC;", "", "tablespace 'fast' exists, kept as it is" },
-    { "CREATE ROLE new; GRANT CREATE ON TABLESPACE fast TO new;", "CREATE ROLE new | GRANT CREATE ON TABLESPACE fast TO new", "" },
+    { "CREATE ROLE new; GRANT CREATE ON TABLESPACE fast TO new;", "CREATE ROLE new | GRANT CREATE ON TABLESPACE "
+      "fast TO new", "" },
     { "CREATE ROLE fast;", "CREATE ROLE fast", "" },                         /* the tablespace's name is no role's */
     { "CREATE TABLESPACE old LOCATION '';", "CREATE TABLESPACE old LOCATION ''", "" },
     /* parameters */

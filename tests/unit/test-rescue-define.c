@@ -11,20 +11,27 @@
 
 /* s.p has the partitions p1 (an own entry attaches it) and p2 (its definition does: PostgreSQL 13); p2 has p2a. */
 static const struct made_entry parts[] = {
-    { 10, PRE, .desc = "TABLE", .tag = "p", .defn = "CREATE TABLE s.p (\n    id integer\n)\nPARTITION BY RANGE (id);\n" },
+    { 10, PRE, .desc = "TABLE", .tag = "p",
+      .defn = "CREATE TABLE s.p (\n    id integer\n)\nPARTITION BY RANGE (id);\n" },
     { 11, PRE, .desc = "TABLE", .tag = "p1", .defn = "CREATE TABLE s.p1 (\n    id integer\n);\n" },
     { 12, PRE, .desc = "TABLE", .tag = "p2",
-      .defn = "CREATE TABLE s.p2 (\n    id integer\n)\nPARTITION BY LIST (id);\nALTER TABLE ONLY s.p ATTACH PARTITION s.p2 DEFAULT;\n" },
+      .defn = "CREATE TABLE s.p2 (\n    id integer\n)\nPARTITION BY LIST (id);\n"
+        "ALTER TABLE ONLY s.p ATTACH PARTITION s.p2 DEFAULT;\n" },
     { 13, PRE, .desc = "TABLE", .tag = "p2a",
       .defn = "CREATE TABLE s.p2a (\n    id integer\n);\nALTER TABLE ONLY s.p2 ATTACH PARTITION s.p2a DEFAULT;\n" },
-    { 14, PRE, .desc = "FOREIGN TABLE", .tag = "pf", .defn = "CREATE FOREIGN TABLE s.pf (\n    id integer\n)\nSERVER x;\n",
+    { 14, PRE, .desc = "FOREIGN TABLE", .tag = "pf",
+      .defn = "CREATE FOREIGN TABLE s.pf (\n    id integer\n)\nSERVER x;\n",
       .owner = "me" },
-    { 15, PRE, .desc = "TABLE ATTACH", .tag = "p1", .defn = "ALTER TABLE ONLY s.p ATTACH PARTITION s.p1 FOR VALUES FROM (1) TO (2);\n" },
-    { 16, PRE, .desc = "TABLE ATTACH", .tag = "pf", .defn = "ALTER TABLE ONLY s.p ATTACH PARTITION s.pf FOR VALUES FROM (2) TO (3);\n" },
-    { 20, DATA, .desc = "TABLE DATA", .tag = "p1", .copy_stmt = "COPY s.p (id) FROM stdin;\n" }, /* --load-via-partition-root */
+    { 15, PRE, .desc = "TABLE ATTACH", .tag = "p1",
+      .defn = "ALTER TABLE ONLY s.p ATTACH PARTITION s.p1 FOR VALUES FROM (1) TO (2);\n" },
+    { 16, PRE, .desc = "TABLE ATTACH", .tag = "pf",
+      .defn = "ALTER TABLE ONLY s.p ATTACH PARTITION s.pf FOR VALUES FROM (2) TO (3);\n" },
+    /* --load-via-partition-root */
+    { 20, DATA, .desc = "TABLE DATA", .tag = "p1", .copy_stmt = "COPY s.p (id) FROM stdin;\n" },
     { 21, DATA, .desc = "TABLE DATA", .tag = "pf", .copy_stmt = "COPY s.pf (id) FROM stdin;\n" },
     { 30, POST, .desc = "INDEX", .tag = "i", .defn = "CREATE INDEX i ON ONLY s.p USING btree (id);\n" },
-    { 31, POST, .desc = "CONSTRAINT", .tag = "p1 k", .defn = "ALTER TABLE ONLY s.p1\n    ADD CONSTRAINT i1 UNIQUE (id);\n" },
+    { 31, POST, .desc = "CONSTRAINT", .tag = "p1 k",
+      .defn = "ALTER TABLE ONLY s.p1\n    ADD CONSTRAINT i1 UNIQUE (id);\n" },
     { 32, POST, .desc = "INDEX ATTACH", .tag = "i1", .defn = "ALTER INDEX s.i ATTACH PARTITION s.i1;\n" },
     { 33, POST, .desc = "TRIGGER", .tag = "p1 tr", .defn = "\nALTER TABLE s.p1 DISABLE TRIGGER tr;\n" },
 };
@@ -94,7 +101,8 @@ static const struct heir_row {
                     "ALTER TABLE ONLY \"r\".\"kid\" NO INHERIT \"s\".\"B b\";\n<" },
     { "s.a s.kid", "r", "INHERITS (\"r\".a, s.\"B b\")\nWITH (fillfactor='70');\n\n"
                         "ALTER TABLE ONLY \"r\".\"kid\" NO INHERIT \"s\".\"B b\";\n<" },
-    { "s.kid", NULL, "INHERITS (s.a, s.\"B b\")\nWITH (fillfactor='70');\n<" }, /* in its old place it is a child again */
+    /* in its old place it is a child again */
+    { "s.kid", NULL, "INHERITS (s.a, s.\"B b\")\nWITH (fillfactor='70');\n<" },
 };
 
 START_TEST(heir_lets_go_of_parents_that_are_not_rescued)
@@ -109,13 +117,17 @@ START_TEST(heir_lets_go_of_parents_that_are_not_rescued)
 END_TEST
 
 static const struct made_entry stored[] = {
-    { 10, PRE, .desc = "TABLE", .tag = "a", .defn = "CREATE TABLE s.a ();\n", .tablespace = "", .tableam = "heap", .relkind = 'r' },
-    { 11, PRE, .desc = "TABLE", .tag = "b", .defn = "CREATE TABLE s.b ();\n", .tablespace = "T s", .tableam = "heap", .relkind = 'r' },
-    { 12, PRE, .desc = "TABLE", .tag = "c", .defn = "CREATE TABLE s.c ();\n", .tablespace = "T s", .tableam = "zheap", .relkind = 'r' },
+    { 10, PRE, .desc = "TABLE", .tag = "a",
+      .defn = "CREATE TABLE s.a ();\n", .tablespace = "", .tableam = "heap", .relkind = 'r' },
+    { 11, PRE, .desc = "TABLE", .tag = "b",
+      .defn = "CREATE TABLE s.b ();\n", .tablespace = "T s", .tableam = "heap", .relkind = 'r' },
+    { 12, PRE, .desc = "TABLE", .tag = "c",
+      .defn = "CREATE TABLE s.c ();\n", .tablespace = "T s", .tableam = "zheap", .relkind = 'r' },
     { 13, PRE, .desc = "TABLE", .tag = "p", .defn = "CREATE TABLE s.p ()\nPARTITION BY RANGE (id);\n", .tablespace = "",
       .tableam = "heap", .relkind = 'p' },
     { 20, POST, .desc = "INDEX", .tag = "i", .defn = "CREATE INDEX i ON s.a USING btree (id);\n", .tablespace = "T s" },
-    { 21, POST, .desc = "FK CONSTRAINT", .tag = "a fk", .defn = "ALTER TABLE ONLY s.a\n    ADD CONSTRAINT fk FOREIGN KEY (id) REFERENCES s.c(id);\n" },
+    { 21, POST, .desc = "FK CONSTRAINT", .tag = "a fk",
+      .defn = "ALTER TABLE ONLY s.a\n    ADD CONSTRAINT fk FOREIGN KEY (id) REFERENCES s.c(id);\n" },
 };
 
 START_TEST(storage_is_chosen_as_pg_restore_does)
@@ -176,7 +188,8 @@ static const struct made_entry data_only[] = {
     { 1, ARCHIVE_PRE_DATA, .desc = "ENCODING", .tag = "ENCODING", .defn = "SET client_encoding = 'UTF8';\n" },
     { 10, DATA, .desc = "TABLE DATA", .tag = "a", .copy_stmt = "COPY s.a (id, x) FROM stdin;\n" },
     { 11, DATA, .desc = "TABLE DATA", .tag = "b", .copy_stmt = "COPY s.b (id) FROM stdin;\n" },
-    { 12, DATA, .desc = "SEQUENCE SET", .tag = "a_id_seq", .defn = "SELECT pg_catalog.setval('s.a_id_seq', 7, true);\n" },
+    { 12, DATA, .desc = "SEQUENCE SET", .tag = "a_id_seq",
+      .defn = "SELECT pg_catalog.setval('s.a_id_seq', 7, true);\n" },
 };
 static const struct data_row {
     const char *tables, *target, *plan;
@@ -201,8 +214,10 @@ static const struct broken_row {
     int code;
     const char *error;
 } broken_rows[] = {
-    { { 11, DATA, .desc = "TABLE DATA", .tag = "a" }, PGCASK_UNSUPPORTED, "rows of table 'a' were dumped as INSERT statements" },
-    { { 11, DATA, .desc = "TABLE DATA", .tag = "a", .copy_stmt = "COPY FROM stdin;" }, ERROR_CORRUPT, "entry 11 of the archive (TABLE DATA)" },
+    { { 11, DATA, .desc = "TABLE DATA", .tag = "a" }, PGCASK_UNSUPPORTED, "rows of table 'a' were dumped as "
+      "INSERT statements" },
+    { { 11, DATA, .desc = "TABLE DATA", .tag = "a", .copy_stmt = "COPY FROM stdin;" }, ERROR_CORRUPT, "entry 11 "
+      "of the archive (TABLE DATA)" },
     { { 11, NONE, .desc = "COMMENT", .tag = "a", .deps = "10", .defn = "COMMENT ON TABLE s.a IS 'x" }, ERROR_CORRUPT,
       "entry 11 of the archive (COMMENT): unclosed quote" },
 };
@@ -228,17 +243,21 @@ START_TEST(real_table_is_planned)
     CLEANUP_BUF struct buf text = BUF_INIT(MADE_LIMIT_BYTES);
     CLEANUP(archive_free) struct archive *archive = NULL;
     static const char *const wanted[] = {
-        "CREATE TABLE \"r\".customer (\n    id integer NOT NULL,\n    name text NOT NULL,\n    country text,\n    boss integer\n);\n"
+        "CREATE TABLE \"r\".customer (\n    id integer NOT NULL,\n    name text NOT NULL,\n    country text,\n"
+        "    boss integer\n);\n"
         "ALTER TABLE \"r\".\"customer\" OWNER TO \"postgres\";\n"
         "COMMENT ON TABLE \"r\".customer IS 'who buys; ''shop.customer''::regclass';\n"
         "CREATE SEQUENCE \"r\".customer_id_seq\n",
         "ALTER SEQUENCE \"r\".customer_id_seq OWNED BY \"r\".customer.id;\n"
-        "ALTER TABLE ONLY \"r\".customer ALTER COLUMN id SET DEFAULT nextval('\"r\".\"customer_id_seq\"'::regclass);\n<shop.customer ",
+        "ALTER TABLE ONLY \"r\".customer ALTER COLUMN id SET DEFAULT "
+        "nextval('\"r\".\"customer_id_seq\"'::regclass);\n<shop.customer ",
         "> COPY \"r\".\"customer\" (id, name, country, boss) FROM stdin;\n"
         "SELECT pg_catalog.setval('\"r\".\"customer_id_seq\"', 2, true);\n"
         "ALTER TABLE ONLY \"r\".customer\n    ADD CONSTRAINT customer_pkey PRIMARY KEY (id);\n",
-        "FK ALTER TABLE ONLY \"r\".customer\n    ADD CONSTRAINT customer_boss_fkey FOREIGN KEY (boss) REFERENCES \"r\".customer(id);\n"
-        "FK ALTER TABLE ONLY \"r\".customer\n    ADD CONSTRAINT customer_country_fkey FOREIGN KEY (country) REFERENCES shop.country(code);\n"
+        "FK ALTER TABLE ONLY \"r\".customer\n    ADD CONSTRAINT customer_boss_fkey FOREIGN KEY (boss) "
+        "REFERENCES \"r\".customer(id);\n"
+        "FK ALTER TABLE ONLY \"r\".customer\n    ADD CONSTRAINT customer_country_fkey FOREIGN KEY (country) "
+        "REFERENCES shop.country(code);\n"
         "FK COMMENT ON CONSTRAINT customer_country_fkey ON \"r\".customer IS 'known countries only';\n"
         "GRANT SELECT ON TABLE \"r\".customer TO PUBLIC;\n",
     };

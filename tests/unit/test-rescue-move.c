@@ -12,7 +12,8 @@
 #include "base/mem.h"
 #include "unit.h"
 
-/* Rescued: tables s.t, s.audit, "S 1"."T.x"; index s.i; sequence s.q; statistics s.st. Target: r. `moved` NULL: as it is. */
+/* Rescued: tables s.t, s.audit, "S "
+"1"."T.x"; index s.i; sequence s.q; statistics s.st. Target: r. `moved` NULL: as it is. */
 static const struct move_row {
     const char *sql, *moved;
 } move_rows[] = {
@@ -30,7 +31,8 @@ static const struct move_row {
     { "INHERITS (s.t, s.other)", "INHERITS (\"r\".t, s.other)" },
     { "INSERT INTO s.t (a) VALUES (1)", "INSERT INTO \"r\".t (a) VALUES (1)" },
     { "COPY s.t (a) FROM stdin;", "COPY \"r\".t (a) FROM stdin;" },
-    { "ALTER TABLE ONLY s.other ATTACH PARTITION s.t DEFAULT", "ALTER TABLE ONLY s.other ATTACH PARTITION \"r\".t DEFAULT" },
+    { "ALTER TABLE ONLY s.other ATTACH PARTITION s.t DEFAULT",
+      "ALTER TABLE ONLY s.other ATTACH PARTITION \"r\".t DEFAULT" },
     { "c s.t, d s.t[]", "c \"r\".t, d \"r\".t[]" },                                /* the row type of a rescued table */
     /* what shares the name of a table */
     { "EXECUTE FUNCTION s.audit()", NULL },

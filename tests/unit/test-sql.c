@@ -215,7 +215,8 @@ static const struct split_row {
     { "\\restrict x;y\nSET a = 1;\n\\unrestrict x\n", "SET a = 1" },
     { "CREATE RULE r AS ON INSERT TO t DO (a; b); c", "CREATE RULE r AS ON INSERT TO t DO (a; b) | c" },
     { "a); b", "a) | b" },                                                  /* a stray parenthesis */
-    { "CREATE FUNCTION f() BEGIN ATOMIC a; CASE b END; END; c", "CREATE FUNCTION f() BEGIN ATOMIC a; CASE b END; END | c" },
+    { "CREATE FUNCTION f() BEGIN ATOMIC a; CASE b END; END; c",
+      "CREATE FUNCTION f() BEGIN ATOMIC a; CASE b END; END | c" },
     { "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC a; END; c",
       "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC a; END | c" },
     { "BEGIN; a; END; b", "BEGIN | a | END | b" },                          /* a transaction, no body */
