@@ -8,12 +8,14 @@
 
 #include "pipeline/restore.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "catalog/label.h"
 #include "pg/encoding.h"
 #include "pg/rescue.h"
+#include "pg/sql.h"
 #include "pipeline/progress.h"
 #include "pipeline/verify.h"
 #include "stage/member-reader.h"
@@ -29,7 +31,8 @@ struct sink {
     struct restore *restore;
     const char *database;
     const struct manifest_member *main_member;
-    const char *encoding;  /* of the archive, and of the plan made from it */
+    const char *encoding; /* of the archive, and of the plan made from it */
+    char *schema;         /* the target, in that encoding; NULL keeps the names */
     struct pg_conn *conn; /* NULL: a script */
     int fd;
     uint64_t fetched;
@@ -58,25 +61,40 @@ sink_text(struct sink *sink, const char *text)
     return sink_script(sink, text, strlen(text));
 }
 
+/* One statement that may fail without the rest: 0, 1 when it was undone (the reason was told), or an error. */
+static int
+sink_try(struct sink *sink, const char *sql, const char *consequence)
+{
+    int rc = pg_run(sink->conn, "SAVEPOINT pgcask_try");
+
+    if (rc < 0)
+        return rc;
+    if (pg_run(sink->conn, sql) == 0)
+        return pg_run(sink->conn, "RELEASE SAVEPOINT pgcask_try");
+    if (cancel_requested())
+        return cancel_check();
+    log_slot_warn(consequence);
+    rc = pg_run(sink->conn, "ROLLBACK TO SAVEPOINT pgcask_try");
+    return rc < 0 ? rc : 1;
+}
+
 /* A foreign key whose other side has changed since is better there and not valid than not there. */
 static int
 sink_foreign_key(struct sink *sink, const struct rescue_step *step)
 {
+    static const char left_out[] = "it is left out";
+    bool key = strstr(step->sql, " ADD CONSTRAINT ") != NULL; /* else a comment on one */
     size_t len = strlen(step->sql);
     CLEANUP_FREE char *lax = NULL;
-    int rc = pg_run(sink->conn, "SAVEPOINT pgcask_key");
+    int rc = sink_try(sink, step->sql, key ? "making the foreign key NOT VALID: rows are not compared with the other table" : left_out);
 
-    if (rc < 0)
-        return rc;
-    rc = pg_run(sink->conn, step->sql);
-    if (rc == 0)
-        return pg_run(sink->conn, "RELEASE SAVEPOINT pgcask_key");
-    log_slot_warn("the foreign key is made NOT VALID: its rows are not compared with the other table's");
-    rc = pg_run(sink->conn, "ROLLBACK TO SAVEPOINT pgcask_key");
+    if (rc <= 0 || !key)
+        return rc < 0 ? rc : 0;
     while (len > 0 && strchr("; \n", step->sql[len - 1]) != NULL)
         len--;
     lax = mem_printf("%.*s NOT VALID", (int)len, step->sql);
-    return rc < 0 ? rc : pg_run(sink->conn, lax);
+    rc = sink_try(sink, lax, left_out);
+    return rc < 0 ? rc : 0;
 }
 
 static int
@@ -92,9 +110,45 @@ sink_sql(struct sink *sink, const struct rescue_step *step)
     return rc < 0 ? rc : sink_text(sink, "\n");
 }
 
-/* The rows of one table from the data blocks of `member`. `dump_id` below 0: the only TABLE DATA of that member. */
+/* The rows of one table: its COPY statement, the data block of `dump_id` behind the table of contents that was just
+ * read, the end. */
 static int
-sink_rows(struct sink *sink, const struct manifest_member *member, int dump_id)
+sink_copy(struct sink *sink, struct member_prefix *prefix, const struct archive *archive, const char *copy, int dump_id)
+{
+    int rc = sink->conn ? pg_copy_begin(sink->conn, copy) : sink_text(sink, copy);
+
+    if (rc == 0)
+        rc = archive_data(archive, member_prefix_read, prefix, dump_id, sink_row_bytes, sink);
+    sink->fetched += member_prefix_fetched(prefix);
+    if (rc < 0)
+        return rc;
+    return sink->conn ? pg_copy_end(sink->conn) : sink_text(sink, "\\.\n\n");
+}
+
+/* A table with a member of its own: only that one's archive has the COPY statement with its columns. */
+static int
+sink_own_member(struct sink *sink, struct member_prefix *prefix, const struct archive *archive, const struct rescue_step *step)
+{
+    CLEANUP_STRV struct strv words = { 0 };
+    CLEANUP_FREE char *schema = sql_quote_ident(step->schema), *table = sql_quote_ident(step->table);
+    struct rescue_plan plan = { 0 };
+    int rc;
+
+    strv_addf(&words, "%s.%s", schema, table);
+    rc = rescue_plan_make(archive, &words, sink->schema, &plan);
+    if (rc == 0)
+        rc = error_set(ERROR_CORRUPT, "it holds no rows of %s", words.items[0]);
+    for (size_t i = 0; i < plan.len; i++)
+        if (plan.steps[i].kind == RESCUE_DATA && plan.steps[i].dump_id >= 0) {
+            rc = sink_copy(sink, prefix, archive, plan.steps[i].sql, plan.steps[i].dump_id);
+            break;
+        }
+    rescue_plan_free(&plan);
+    return rc;
+}
+
+static int
+sink_rows(struct sink *sink, const struct manifest_member *member, const struct rescue_step *step)
 {
     CLEANUP_FREE char *key = label_object(sink->restore->manifest->cluster, sink->restore->manifest->id, member->object);
     struct member_ref ref = verify_ref(member, key);
@@ -104,15 +158,10 @@ sink_rows(struct sink *sink, const struct manifest_member *member, int dump_id)
 
     if (rc == 0)
         rc = archive_load(member_prefix_read, prefix, TOC_LIMIT_BYTES, &archive);
-    for (size_t i = 0; rc == 0 && dump_id < 0 && i < archive->len; i++)
-        if (archive->entries[i].desc != NULL && strcmp(archive->entries[i].desc, "TABLE DATA") == 0)
-            dump_id = archive->entries[i].dump_id;
-    if (rc == 0 && dump_id < 0)
-        rc = error_set(ERROR_CORRUPT, "it holds no rows of a table");
-    if (rc == 0)
-        rc = archive_data(archive, member_prefix_read, prefix, dump_id, sink_row_bytes, sink);
-    if (prefix != NULL)
-        sink->fetched += member_prefix_fetched(prefix);
+    if (rc == 0 && step->dump_id >= 0)
+        rc = sink_copy(sink, prefix, archive, step->sql, step->dump_id);
+    else if (rc == 0)
+        rc = sink_own_member(sink, prefix, archive, step);
     return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
 }
 
@@ -133,16 +182,7 @@ sink_data(struct sink *sink, const struct rescue_step *step)
         log_warn("the backup has no rows of %s.%s", schema, table);
         return 0;
     }
-    if (sink->conn != NULL) {
-        rc = pg_copy_begin(sink->conn, step->sql);
-        if (rc == 0)
-            rc = sink_rows(sink, member, step->dump_id);
-        return rc < 0 ? rc : pg_copy_end(sink->conn);
-    }
-    rc = sink_text(sink, step->sql);
-    if (rc == 0)
-        rc = sink_rows(sink, member, step->dump_id);
-    return rc < 0 ? rc : sink_text(sink, "\\.\n\n");
+    return sink_rows(sink, member, step);
 }
 
 static int
@@ -165,8 +205,7 @@ plan_make(struct sink *sink, const struct archive *archive, const struct strv *t
           struct rescue_plan *ret_plan)
 {
     CLEANUP_STRV struct strv words = { 0 };
-    CLEANUP_FREE char *target = NULL;
-    int rc = schema ? encoding_convert(schema, "UTF8", sink->encoding, &target) : 0;
+    int rc = schema ? encoding_convert(schema, "UTF8", sink->encoding, &sink->schema) : 0;
 
     for (size_t i = 0; rc == 0 && i < tables->len; i++) {
         char *word;
@@ -175,7 +214,7 @@ plan_make(struct sink *sink, const struct archive *archive, const struct strv *t
         if (rc == 0)
             strv_take(&words, word);
     }
-    return rc < 0 ? rc : rescue_plan_make(archive, &words, target, ret_plan);
+    return rc < 0 ? rc : rescue_plan_make(archive, &words, sink->schema, ret_plan);
 }
 
 int
@@ -205,5 +244,6 @@ restore_tables(struct restore *restore, const char *database, const char *target
     if (rc == 0)
         log_info("%" PRIu64 " bytes fetched for the rows", sink.fetched);
     rescue_plan_free(&plan);
+    free(sink.schema);
     return rc;
 }

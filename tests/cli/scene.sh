@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: PostgreSQL
+#
+# What the tests of the program share, on top of lib.sh: a directory with keys, a config and
+# stores, and short ways to say what is done with them.
+#
+#     . "$(dirname "$0")/scene.sh"       (which sources lib.sh)
+#     start_postgres
+#     scene work                          $dir is $tmp/work now, with a key pair
+#     configure <<END                     $dir/pgcask.ini, which PGCASK_CONFIG names
+#     $(pgcask_section)
+#     $(cluster_section)
+#     $(store_section one)
+#     $(job_section daily "databases = helpdesk")
+#     END
+#     run_expect 0 pgcask backup
+#
+# A section comes with what it needs; further lines are arguments, and one that sets the same key
+# replaces the scene's own.
+
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+requires psql pg_dump pg_restore jq zstd age
+
+# scene NAME - a fresh $dir: identity.txt, recipient.txt; state/ and stores come with the first run
+scene()
+{
+    dir=$tmp/$1
+    rm -rf "$dir"
+    mkdir -m 700 "$dir"
+    export HOME=$dir PGCASK_CONFIG=$dir/pgcask.ini
+    run_expect 0 pgcask key new --output "$dir/identity.txt"
+    cp "$tmp/out" "$dir/recipient.txt"
+}
+
+# configure [FILE] <TEXT - write the config, private to us
+configure()
+{
+    (umask 077 && cat >"${1:-$dir/pgcask.ini}")
+}
+
+# section HEADER OWN-LINE… -- LINE… - the lines, and those of our own that they do not replace
+section()
+{
+    local line own=()
+
+    echo "[$1]"
+    shift
+    while [ "$1" != -- ]; do
+        own+=("$1")
+        shift
+    done
+    shift
+    for line in ${own+"${own[@]}"}; do
+        printf '%s\n' "$@" | grep -q "^${line%% *} *=" || echo "$line"
+    done
+    [ $# = 0 ] || printf '%s\n' "$@"
+    echo
+}
+
+pgcask_section()
+{
+    section pgcask "state_dir = $dir/state" "recipient_file = $dir/recipient.txt" "identity_file = $dir/identity.txt" -- "$@"
+}
+
+cluster_section()
+{
+    section "cluster main" "conninfo = host=$PGHOST port=$PGPORT user=postgres dbname=postgres" -- "$@"
+}
+
+store_section()
+{
+    local name=$1
+
+    shift
+    section "store $name" "plugin = local" "path = $dir/$name" "create = yes" -- "$@"
+}
+
+job_section()
+{
+    local name=$1
+
+    shift
+    section "job $name" "cluster = main" "stores = one" -- "$@"
+}
+
+# simple_config [LINE-OF-THE-JOB…] - one cluster, the store one, the job daily
+simple_config()
+{
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+$(job_section daily "$@")
+END
+}
+
+# latest_id - of the newest backup, whatever it is; "" when there is none
+latest_id()
+{
+    pgcask list --json 2>/dev/null | jq -r 'last.id // ""'
+}
+
+# count_backups - how many the list shows
+count_backups()
+{
+    pgcask list --json | jq length
+}
+
+# backup_dir [STORE] - where the newest backup's objects are
+backup_dir()
+{
+    echo "$dir/${1:-one}/main/backup/$(latest_id)"
+}
+
+# objects [STORE] - all files below a store, sorted, without pgcask.json and verdicts
+objects()
+{
+    (cd "$dir/${1:-one}" && find . -type f ! -name pgcask.json ! -name 'verdict-*' | sort)
+}
+
+# nothing_but_the_label [STORE] - the store holds its pgcask.json and nothing else
+nothing_but_the_label()
+{
+    equal "$(cd "$dir/${1:-one}" && find . -type f)" ./pgcask.json "what the store holds"
+}
+
+sql()
+{
+    psql -XAtq -v ON_ERROR_STOP=1 -d "$@"
+}
+
+# load_rich_data - the three rich databases; their names are helpdesk, $cellar and western
+load_rich_data()
+{
+    "$pg" psql -q -f "$top/tests/data/rich.sql" >"$tmp/load" 2>&1 || fail "the rich data set does not load: $(cat "$tmp/load")"
+}
+# shellcheck disable=SC2034 # for those who source this
+cellar='Fass №7 "alt" '\''süß'\'
+
+# gate PROGRAM - a prefix for `exec =` that stops before PROGRAM: it touches $dir/arrived and waits for $dir/open
+gate()
+{
+    cat >"$dir/gate" <<END
+#!/bin/sh
+case \$1 in
+    *$1) if [ "\$2" != --version ]; then
+            touch '$dir/arrived'
+            while [ ! -e '$dir/open' ] && [ -d '$dir' ]; do sleep 0.02; done
+        fi ;;
+esac
+exec "\$@"
+END
+    chmod 755 "$dir/gate"
+    rm -f "$dir/arrived" "$dir/open"
+    echo "$dir/gate"
+}
