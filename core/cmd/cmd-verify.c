@@ -64,7 +64,7 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, stru
     bool deep = false;
     int rc = verify_copy(&spec, &deep);
 
-    if (rc == ERROR_CANCELLED)
+    if (rc == ERROR_CANCELLED || rc == ERROR_USAGE) /* the wrong key says nothing of the bytes */
         return rc;
     if (rc < 0) {
         CLEANUP_FREE char *problem = mem_strdup(error_text());

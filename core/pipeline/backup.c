@@ -108,6 +108,7 @@ backup_source(struct backup *backup)
     rc = pg_connect(&dump->server, NULL, &backup->conn);
     if (rc < 0)
         return rc;
+    dump->maintenance = backup->conn;
     spec.server_version = pg_server_version(backup->conn);
     return pg_tools_find(&spec, &dump->tools);
 }
@@ -238,7 +239,7 @@ backup_write(struct backup *backup)
     if (rc == 0)
         rc = backup_databases(backup, &databases);
     if (rc == 0)
-        rc = dump_cluster(&backup->dump, backup->conn);
+        rc = dump_cluster(&backup->dump);
     for (size_t i = 0; rc == 0 && i < databases.len; i++)
         rc = dump_database(&backup->dump, databases.items[i]);
     if (rc == 0)
@@ -302,7 +303,7 @@ backup_verify_store(struct backup *backup, size_t i, bool deep, const struct str
 
     if (rc == 0)
         return verify_record(spec.storage, spec.manifest, was_deep, NULL);
-    if (rc != ERROR_CANCELLED) {
+    if (verify_is_bad(rc)) {
         struct error why = { 0 };
 
         error_take(rc, &why);

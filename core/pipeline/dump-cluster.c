@@ -114,13 +114,13 @@ dump_settings_files(struct dump_run *run, struct pg_conn *conn)
 }
 
 int
-dump_cluster(struct dump_run *run, struct pg_conn *conn)
+dump_cluster(struct dump_run *run)
 {
     int rc = 0;
 
     if (run->job->globals)
-        rc = dump_globals(run, conn);
+        rc = dump_globals(run, run->maintenance);
     if (rc == 0 && strcmp(run->job->settings_files, "no") != 0)
-        rc = dump_settings_files(run, conn);
+        rc = dump_settings_files(run, run->maintenance);
     return rc;
 }

@@ -18,6 +18,7 @@ struct dump_run {
     const struct config *config;
     const struct config_job *job;
     struct pg_server server;
+    struct pg_conn *maintenance; /* to the database that conninfo names; one thread's */
     struct pg_tools *tools;
     int64_t lock_timeout_ms;
     struct dump_selection selection;
@@ -31,7 +32,7 @@ struct dump_run {
 };
 
 /* Roles and tablespaces (unless the job leaves them out), the server's settings files. */
-int dump_cluster(struct dump_run *run, struct pg_conn *conn);
+int dump_cluster(struct dump_run *run);
 /* One database: properties, check queries, main member and large tables, all from one snapshot. */
 int dump_database(struct dump_run *run, const char *database);
 

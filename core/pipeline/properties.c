@@ -41,12 +41,14 @@ static const char save_sql[] =
     "     WHERE p.refclassid = 'pg_authid'::regclass AND p.deptype IN ('o', 'a', 'r', 'i')"
     "       AND (p.dbid = d.oid OR (p.dbid = 0 AND p.classid = 'pg_database'::regclass AND p.objid = d.oid))) x"
     "    WHERE rolname !~ '^pg_')"
-    ")) FROM pg_database d WHERE d.datname = current_database()";
+    ")) FROM pg_database d WHERE d.datname = $1";
 
 int
-properties_save(struct pg_conn *conn, char **ret_json)
+properties_save(struct pg_conn *conn, const char *database, char **ret_json)
 {
-    return pg_value(conn, save_sql, NULL, 0, ret_json);
+    const char *params[] = { database };
+
+    return pg_value(conn, save_sql, params, 1, ret_json);
 }
 
 int

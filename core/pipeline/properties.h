@@ -10,8 +10,9 @@
 #include "base/buf.h"
 #include "pg/conn.h"
 
-/* Of the database `conn` is connected to, in its transaction. Owned by the caller. */
-int properties_save(struct pg_conn *conn, char **ret_json);
+/* `conn` is connected to the maintenance database, as for restoring: the server keeps no encoding with the texts of shared
+ * catalogs, so they are right only when both sides read them alike. Owned by the caller. */
+int properties_save(struct pg_conn *conn, const char *database, char **ret_json);
 
 struct properties; /* opaque */
 int properties_read(const void *data, size_t len, struct properties **ret_properties);

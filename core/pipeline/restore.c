@@ -228,9 +228,21 @@ target_fill(struct target *target)
         log_info("rows are in: indexes, constraints, triggers");
         rc = restore_section(restore, target->tools, "post-data", target->toc_fd, target->name, &target->arguments, version);
     }
-    if (rc == 0)
-        rc = target_checks(target);
     return rc;
+}
+
+/* From inside: names and comments of databases and roles are kept in the encoding of the database they came from. */
+static int
+target_properties(struct target *target, bool owner)
+{
+    struct pg_server server = { target->restore->conninfo, target->restore->password };
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    CLEANUP_FREE char *name = NULL;
+    int rc = pg_connect(&server, target->name, &conn);
+
+    if (rc == 0)
+        rc = pg_value(conn, "SELECT current_database()", NULL, 0, &name); /* its bytes as this encoding spells them */
+    return rc < 0 ? rc : properties_apply(target->properties, conn, name, owner);
 }
 
 static int
@@ -255,7 +267,9 @@ target_beside(struct target *target)
         return rc;
     rc = target_fill(target);
     if (rc == 0)
-        rc = properties_apply(target->properties, target->conn, target->name, owner);
+        rc = target_properties(target, owner);
+    if (rc == 0)
+        rc = target_checks(target); /* behind the settings: search_path may be one */
     if (rc == 0)
         rc = target_rename(target);
     if (rc < 0) {
@@ -332,6 +346,8 @@ restore_database(struct restore *restore, const struct restore_database_options 
     if (rc == 0 && options->existing) {
         target.name = mem_strdup(options->into);
         rc = target_fill(&target);
+        if (rc == 0)
+            rc = target_checks(&target);
     } else if (rc == 0)
         rc = target_beside(&target);
     pg_close(target.conn);

@@ -177,6 +177,12 @@ verify_copy(const struct verify_spec *spec, bool *ret_deep)
     return 0;
 }
 
+bool
+verify_is_bad(int rc)
+{
+    return rc < 0 && rc != ERROR_CANCELLED && rc != ERROR_USAGE;
+}
+
 int
 verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem)
 {

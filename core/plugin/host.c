@@ -231,7 +231,7 @@ static int
 plugin_read(enum plugin_kind kind, const char *path, struct plugin **ret_plugin)
 {
     CLEANUP(plugin_free) struct plugin *plugin = mem_zalloc(sizeof *plugin);
-    void *symbol;
+    void *symbol = NULL;
     int rc = plugin_symbol(path, kind, &symbol);
 
     if (rc < 0)
