@@ -23,10 +23,10 @@ struct hook {
 static atomic_bool requested;
 static struct {
     pthread_mutex_t lock; /* hooks run under it, so a removed hook is not running any more */
-    pthread_cond_t wake;  /* for sleepers; monotonic */
+    pthread_cond_t wake;  /* for sleepers */
     struct hook *hooks;
     size_t len, cap;
-} state = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
 
 bool
 cancel_requested(void)
@@ -75,14 +75,9 @@ void
 cancel_start(void)
 {
     static sigset_t signals;
-    pthread_condattr_t monotonic;
     pthread_t thread;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    (void)pthread_condattr_init(&monotonic);
-    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&state.wake, &monotonic);
-    (void)pthread_condattr_destroy(&monotonic);
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGINT);
     (void)sigaddset(&signals, SIGTERM);
@@ -108,7 +103,7 @@ cancel_sleep_ms(int64_t ms)
     }
     (void)pthread_mutex_lock(&state.lock);
     while (!cancel_requested())
-        if (pthread_cond_timedwait(&state.wake, &state.lock, &until) == ETIMEDOUT)
+        if (pthread_cond_clockwait(&state.wake, &state.lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT)
             break;
     (void)pthread_mutex_unlock(&state.lock);
     return cancel_check();

@@ -28,13 +28,26 @@ log_shows(enum log_level level)
     return level <= shown;
 }
 
-/* Foreign text must not be able to steer a terminal or fake a second line. */
-static void
-log_defuse(char *text)
+/* Foreign text must not be able to steer a terminal or fake a line of its own: control characters become '?', and what
+ * follows a newline is indented. Owned by the caller. */
+static char *
+log_defuse(const char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if ((*p < 0x20 && *p != '\t' && *p != '\n') || *p == 0x7f)
-            *p = '?';
+    const unsigned char *p = (const unsigned char *)text;
+    char *safe = mem_realloc_array(NULL, strlen(text) + 1, 2), *out = safe;
+
+    for (; *p != '\0'; p++) {
+        if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* the control characters of eight bits, as UTF-8 */
+            *out++ = '?';
+            p++;
+        } else if (*p == '\n') {
+            *out++ = '\n';
+            *out++ = '\t';
+        } else
+            *out++ = (*p < 0x20 && *p != '\t') || *p == 0x7f ? '?' : (char)*p;
+    }
+    *out = '\0';
+    return safe;
 }
 
 static void
@@ -54,7 +67,7 @@ log_line(const char *word, const char *text)
 static void
 log_format(enum log_level level, const char *word, const char *format, va_list args)
 {
-    CLEANUP_FREE char *text = NULL;
+    CLEANUP_FREE char *text = NULL, *safe = NULL;
 
     if (!log_shows(level))
         return;
@@ -62,8 +75,8 @@ log_format(enum log_level level, const char *word, const char *format, va_list a
         text = NULL;
         return;
     }
-    log_defuse(text);
-    log_line(word, text);
+    safe = log_defuse(text);
+    log_line(word, safe);
 }
 
 #define LOG_DEFINE(name, level, word)                                                                                  \
@@ -86,9 +99,8 @@ log_slot_error(void)
 {
     log_error("%s", error_text());
     if (error_cure() != NULL) {
-        CLEANUP_FREE char *hint = mem_strdup(error_cure());
+        CLEANUP_FREE char *hint = log_defuse(error_cure());
 
-        log_defuse(hint);
         log_line("HINT", hint);
     }
     error_clear();
@@ -99,9 +111,8 @@ log_slot_warn(const char *consequence)
 {
     log_warn("%s, %s", error_text(), consequence);
     if (error_cure() != NULL && log_shows(LOG_LEVEL_WARN)) {
-        CLEANUP_FREE char *hint = mem_strdup(error_cure());
+        CLEANUP_FREE char *hint = log_defuse(error_cure());
 
-        log_defuse(hint);
         log_line("HINT", hint);
     }
     error_clear();

@@ -88,6 +88,15 @@ label_lease(const char *cluster, const char *host, int pid, const char *random)
     return mem_printf("%s/lease/%s-%d-%s.json", cluster, host, pid, random);
 }
 
+/* A member may be called so as well, after its database; but every member ends with .zst or .zst.age. */
+static bool
+label_is_verdict(const char *object)
+{
+    const char *dot = strrchr(object, '.');
+
+    return strncmp(object, "verdict-", strlen("verdict-")) == 0 && dot != NULL && strcmp(dot, ".json") == 0;
+}
+
 static int
 label_verdict_parse(const char *object, struct label_key *key)
 {
@@ -122,7 +131,7 @@ label_key_parse(const char *cluster, const char *key, struct label_key *ret_key)
     if (label_id_parse(id, NULL, NULL) < 0)
         return error_context(ERROR_CORRUPT, "'%s'", key);
     rc = label_object_check(parsed.object);
-    if (rc == 0 && strncmp(parsed.object, "verdict-", 8) == 0)
+    if (rc == 0 && label_is_verdict(parsed.object))
         rc = label_verdict_parse(parsed.object, &parsed);
     if (rc < 0)
         return rc;

@@ -162,7 +162,9 @@ run_database(struct command *command)
         log_warn("the restored database is complete, as '%s'", wanted.into);
         return rc;
     }
-    (void)printf("%s\n%s\n", command->database, kept);
+    (void)printf("%s\n", command->database);
+    if (kept != NULL)
+        (void)printf("%s\n", kept);
     return 0;
 }
 
@@ -252,7 +254,7 @@ run_swap_back(struct command *command)
     if (rc == 0)
         rc = swap_back(&server, cmd_arg(args, "swap-back"), &kept);
     if (rc == 0)
-        (void)printf("%s\n%s\n", cmd_arg(args, "swap-back"), kept);
+        (void)printf("%s\n%s%s", cmd_arg(args, "swap-back"), kept ? kept : "", kept ? "\n" : "");
     return rc;
 }
 

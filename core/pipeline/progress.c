@@ -38,6 +38,10 @@ progress_line(void)
     CLEANUP_FREE char *done_text = format_size(done), *rate_text = format_size(rate);
     CLEANUP_FREE char *total_text = NULL, *left_text = NULL;
 
+    if (done == 0) {
+        left_text = format_duration(ms); /* somebody else's work, such as building indexes: no bytes to count */
+        return mem_printf("%s: %s", now.what, left_text);
+    }
     if (now.total == 0 || done >= now.total || rate == 0)
         return mem_printf("%s: %s, %s/s", now.what, done_text, rate_text);
     total_text = format_size(now.total);
@@ -56,11 +60,11 @@ progress_thread(void *arg)
         struct timespec until;
 
         log_transient(line);
-        (void)clock_gettime(CLOCK_REALTIME, &until);
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += TICK_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        (void)pthread_cond_timedwait(&now.end, &now.lock, &until);
+        (void)pthread_cond_clockwait(&now.end, &now.lock, CLOCK_MONOTONIC, &until);
     }
     (void)pthread_mutex_unlock(&now.lock);
     log_transient("");

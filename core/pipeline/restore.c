@@ -3,7 +3,7 @@
  * A whole database, brought back under a temporary name and renamed at the very
  * end: what carries the wanted name is complete and checked.
  *
- *   roles ─► CREATE DATABASE x.restoring ─► pre-data ─► rows, in parallel ─► post-data ─► checks ─► properties ─► rename
+ *   roles ─► CREATE DATABASE x.restoring ─► pre-data ─► rows, in parallel ─► post-data ─► properties ─► checks ─► rename
  */
 #include "config.h"
 
@@ -16,6 +16,7 @@
 #include "catalog/label.h"
 #include "pg/globals.h"
 #include "pipeline/check-query.h"
+#include "pipeline/progress.h"
 #include "pipeline/properties.h"
 #include "pipeline/verify.h"
 #include "stage/member-reader.h"
@@ -226,7 +227,9 @@ target_fill(struct target *target)
         rc = restore_rows(restore, target->tools, target->options->database, target->name, &target->arguments, version);
     if (rc == 0 && strcmp(content, "data") != 0) {
         log_info("rows are in: indexes, constraints, triggers");
+        progress_begin("indexes, constraints, triggers", 0);
         rc = restore_section(restore, target->tools, "post-data", target->toc_fd, target->name, &target->arguments, version);
+        progress_end();
     }
     return rc;
 }

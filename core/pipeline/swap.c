@@ -92,26 +92,34 @@ swap_stand(const struct pg_server *server, const char *name, const char *fresh, 
     return rc;
 }
 
+/* `kept`: what the one that has the name now is to be called; set free and NULL when nobody has it (it was dropped). */
 static int
-swap_names(const struct pg_server *server, const char *name, const char *fresh, const char *kept)
+swap_names(const struct pg_server *server, const char *name, const char *fresh, char **kept)
 {
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
     CLEANUP(pg_close) struct pg_conn *other = NULL;
+    CLEANUP_FREE char *count = NULL;
+    const char *params[] = { name };
     int rc = swap_stand(server, name, fresh, &conn);
 
     if (rc == 0)
         rc = swap_stand(server, name, fresh, &other);
     if (rc == 0)
-        rc = pg_run(conn, "BEGIN");
+        rc = pg_value(conn, "SELECT count(*) FROM pg_database WHERE datname = $1", params, 1, &count);
+    if (rc == 0 && strcmp(count, "0") == 0)
+        free(STEAL(*kept));
     if (rc == 0)
-        rc = swap_rename(conn, other, name, kept);
+        rc = pg_run(conn, "BEGIN");
+    if (rc == 0 && *kept != NULL)
+        rc = swap_rename(conn, other, name, *kept);
     if (rc == 0)
         rc = swap_rename(conn, other, fresh, name);
     if (rc == 0)
         rc = pg_run(conn, "COMMIT");
     if (rc < 0)
         return error_context(rc, "the databases keep their names");
-    log_info("database '%s' is now the one that was '%s'; the one before is kept as '%s'", name, fresh, kept);
+    log_info("database '%s' is now the one that was '%s'; the one before is kept as '%s'", name, fresh,
+             *kept ? *kept : "nothing: there was none");
     return 0;
 }
 
@@ -119,7 +127,7 @@ int
 swap_in(const struct pg_server *server, const char *name, const char *fresh, char **ret_kept)
 {
     CLEANUP_FREE char *kept = swap_dated(name, "before");
-    int rc = swap_names(server, name, fresh, kept);
+    int rc = swap_names(server, name, fresh, &kept);
 
     if (rc == 0)
         *ret_kept = STEAL(kept);
@@ -159,7 +167,7 @@ swap_back(const struct pg_server *server, const char *name, char **ret_kept)
     int rc = swap_find_before(server, name, &before);
 
     if (rc == 0)
-        rc = swap_names(server, name, before, kept);
+        rc = swap_names(server, name, before, &kept);
     if (rc == 0)
         *ret_kept = STEAL(kept);
     return rc;

@@ -8,7 +8,8 @@
 
 #include "pg/conn.h"
 
-/* `fresh` takes the name `name`; what had that name is kept as <name>_before_<UTC time>, returned (owned by the caller). */
+/* `fresh` takes the name `name`; what had that name is kept as <name>_before_<UTC time>, returned (owned by the caller;
+ * NULL when there was none). */
 int swap_in(const struct pg_server *server, const char *name, const char *fresh, char **ret_kept);
 /* The newest <name>_before_<UTC time> takes its name back; what had it is kept as <name>_restored_<UTC time>. */
 int swap_back(const struct pg_server *server, const char *name, char **ret_kept);

@@ -85,7 +85,7 @@ class Rows:
         return sum(os.path.getsize(file) for file in files)
 
     def zstd(self):
-        return self.meter.run(f"cd {shlex.quote(self.work)} && cat left.dump right.dump | zstd -q -3 -T1 >/dev/null")
+        return self.meter.run(f"cd {shlex.quote(self.work)} && zstd -q -3 -T1 -c left.dump right.dump >/dev/null")
 
     # ---- pgcask ----
 
