@@ -51,32 +51,33 @@ clock_compact(int64_t s)
     return mem_strdup(text);
 }
 
-int
-clock_parse_compact(const char *text, int64_t *ret_s)
+/* strptime takes blanks and the 31st of every month: only what is written again as it was read is of that form. */
+static int
+clock_parse(const char *text, const char *format, char *(*write)(int64_t s), const char *example, int64_t *ret_s)
 {
     struct tm tm = { 0 };
-    const char *end = strptime(text, "%Y%m%dT%H%M%SZ", &tm);
+    const char *end = strptime(text, format, &tm);
     CLEANUP_FREE char *again = NULL;
     int64_t s;
 
     if (end == NULL || *end != '\0')
-        return error_set(PGCASK_FAILED, "'%s' is not a time of the form 20261122T132211Z", text);
+        return error_set(PGCASK_FAILED, "'%s' is not a time of the form %s", text, example);
     s = timegm(&tm);
-    again = clock_compact(s); /* strptime takes blanks and the 31st of every month */
+    again = write(s);
     if (strcmp(again, text) != 0)
-        return error_set(PGCASK_FAILED, "'%s' is not a time of the form 20261122T132211Z", text);
+        return error_set(PGCASK_FAILED, "'%s' is not a time of the form %s", text, example);
     *ret_s = s;
     return 0;
 }
 
 int
+clock_parse_compact(const char *text, int64_t *ret_s)
+{
+    return clock_parse(text, "%Y%m%dT%H%M%SZ", clock_compact, "20261122T132211Z", ret_s);
+}
+
+int
 clock_parse_iso(const char *text, int64_t *ret_s)
 {
-    struct tm tm = { 0 };
-    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-
-    if (end == NULL || *end != '\0')
-        return error_set(PGCASK_FAILED, "'%s' is not a time of the form 2026-11-22T13:22:11Z", text);
-    *ret_s = timegm(&tm);
-    return 0;
+    return clock_parse(text, "%Y-%m-%dT%H:%M:%SZ", clock_iso, "2026-11-22T13:22:11Z", ret_s);
 }

@@ -81,11 +81,13 @@ int
 error_hint(int code, const char *format, ...)
 {
     va_list args;
+    char *hint;
 
     va_start(args, format);
-    free(slot.hint);
-    slot.hint = error_format(format, args);
+    hint = error_format(format, args); /* the old one may be among the arguments */
     va_end(args);
+    free(slot.hint);
+    slot.hint = hint;
     return code;
 }
 

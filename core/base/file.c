@@ -210,18 +210,24 @@ int
 file_mkdirs(const char *path)
 {
     CLEANUP_FREE char *copy = mem_strdup(path);
+    struct stat st;
 
-    for (char *p = copy + 1;; p++) {
-        char end = *p;
+    for (char *p = copy; *p != '\0';) {
+        char end;
 
-        if (end != '/' && end != '\0')
-            continue;
+        p++;
+        p += strcspn(p, "/");
+        end = *p;
         *p = '\0';
         if (mkdir(copy, 0700) < 0 && errno != EEXIST)
             return error_errno(PGCASK_FAILED, "could not create directory '%s'", copy);
         *p = end;
-        if (end == '\0')
-            break;
+    }
+    if (stat(path, &st) < 0)
+        return error_errno(PGCASK_FAILED, "could not create directory '%s'", path);
+    if (!S_ISDIR(st.st_mode)) {
+        errno = ENOTDIR; /* mkdir says EEXIST for any kind of file */
+        return error_errno(PGCASK_FAILED, "could not create directory '%s'", path);
     }
     return 0;
 }

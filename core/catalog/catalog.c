@@ -176,15 +176,14 @@ catalog_read(const struct catalog *catalog, const char *id, struct storage *stor
         rc = storage_get_object(storage, key, &data);
     if (rc == 0)
         rc = manifest_decode(name, data.data, data.len, &manifest);
+    if (rc == 0 && catalog_check(catalog, id, manifest, repository) < 0)
+        rc = error_context(ERROR_CORRUPT, "%s", name);
     if (rc < 0 && in_cache) {
         (void)remove(cached); /* a spoilt copy: the next call reads the store */
         return error_hint(rc, "it was the local copy '%s', which is removed now: try again", cached);
     }
     if (rc < 0)
         return rc;
-    rc = catalog_check(catalog, id, manifest, repository);
-    if (rc < 0)
-        return error_context(rc, "%s", name);
     if (cached != NULL && !in_cache && file_write(cached, data.data, data.len) < 0)
         error_clear(); /* only a cache */
     *ret_manifest = STEAL(manifest);

@@ -35,9 +35,11 @@ pg_words(const char *message)
 static int
 pg_failed(const struct pg_conn *conn, const char *what)
 {
+    static const char severity[] = "ERROR:  ";
     CLEANUP_FREE char *words = pg_words(PQerrorMessage(conn->pq));
+    size_t skip = strncmp(words, severity, strlen(severity)) == 0 ? strlen(severity) : 0;
 
-    return cancel_or(error_set(PGCASK_FAILED, "%s: %s", what, words));
+    return cancel_or(error_set(PGCASK_FAILED, "%s: %s", what, words + skip));
 }
 
 static void

@@ -59,6 +59,13 @@ dump_globals(struct dump_run *run, struct pg_conn *conn)
     return rc;
 }
 
+static int
+settings_hint(int rc)
+{
+    return error_hint(rc, "GRANT pg_read_all_settings, pg_read_server_files TO the backup's role; GRANT EXECUTE ON FUNCTION "
+                          "pg_read_binary_file(text) TO it; or set settings_files = no in the job");
+}
+
 /* One file as the server sees it; PGCASK_FAILED when this role may not. */
 static int
 dump_settings_file(struct dump_run *run, struct pg_conn *conn, const char *path)
@@ -74,8 +81,7 @@ dump_settings_file(struct dump_run *run, struct pg_conn *conn, const char *path)
         (void)error_set(PGCASK_FAILED, "could not read '%s' through the server: %s", path,
                         PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY)
                                                                             : PQerrorMessage(pg_raw(conn)));
-        return error_hint(PGCASK_FAILED, "GRANT pg_read_server_files TO the backup's role; GRANT EXECUTE ON FUNCTION "
-                                         "pg_read_binary_file(text) TO it; or set settings_files = no in the job");
+        return settings_hint(PGCASK_FAILED);
     }
     source.data = PQgetvalue(result, 0, 0);
     source.len = (size_t)PQgetlength(result, 0, 0);
@@ -99,6 +105,8 @@ dump_settings_files(struct dump_run *run, struct pg_conn *conn)
     bool required = strcmp(run->job->settings_files, "required") == 0;
     int rc = pg_column(conn, settings_sql, NULL, 0, &paths);
 
+    if (rc == PGCASK_FAILED)
+        (void)settings_hint(rc);
     if (rc == 0 && pg_column(conn, more_settings_sql, NULL, 0, &paths) < 0) {
         log_debug("%s", error_text()); /* only a superuser sees them: the three files matter more */
         error_clear();

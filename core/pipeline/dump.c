@@ -237,13 +237,13 @@ dump_checks(struct dump_run *run, struct pg_conn *conn, const char *database)
 }
 
 static int
-dump_properties(struct dump_run *run, const char *database)
+dump_properties(struct dump_run *run, struct pg_conn *conn, const char *database)
 {
     const char *const parts[] = { database, NULL };
     struct manifest_member member = { 0 };
     CLEANUP_FREE char *json = NULL;
     struct source_memory source = { 0 };
-    int rc = properties_save(run->maintenance, database, &json);
+    int rc = properties_save(run->maintenance, conn, database, &json);
 
     if (rc < 0)
         return rc;
@@ -276,7 +276,7 @@ dump_in_snapshot(struct dump_run *run, struct pg_conn *conn, const char *databas
     progress_begin(database, plan.size);
     rc = strcmp(run->selection.content, "schema") == 0 ? 0 : dump_checks(run, conn, database);
     if (rc == 0)
-        rc = dump_properties(run, database);
+        rc = dump_properties(run, conn, database);
     if (rc == 0)
         rc = streams_run(run, database, snapshot, &plan);
     progress_end();

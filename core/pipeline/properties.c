@@ -16,10 +16,10 @@ struct properties {
     struct strv roles;
 };
 
-/* One JSON document made by the server, so that nothing is quoted by hand. Columns that came with a later major are
- * taken through to_jsonb, which is silent about missing ones. */
+/* JSON made by the server, so that nothing is quoted by hand. Columns that came with a later major are taken through
+ * to_jsonb, which is silent about missing ones. */
 static const char save_sql[] =
-    "SELECT jsonb_pretty(jsonb_build_object("
+    "SELECT jsonb_build_object("
     " 'owner', pg_get_userbyid(d.datdba), 'encoding', pg_encoding_to_char(d.encoding),"
     " 'collate', d.datcollate, 'ctype', d.datctype,"
     " 'locale_provider', to_jsonb(d)->>'datlocprovider',"
@@ -27,28 +27,46 @@ static const char save_sql[] =
     " 'icu_rules', to_jsonb(d)->>'daticurules',"
     " 'connection_limit', d.datconnlimit, 'template', d.datistemplate,"
     " 'tablespace', (SELECT spcname FROM pg_tablespace t WHERE t.oid = d.dattablespace),"
-    " 'comment', shobj_description(d.oid, 'pg_database'),"
     " 'default_acl', d.datacl IS NULL,"
     " 'acl', coalesce((SELECT jsonb_agg(jsonb_build_object('grantor', pg_get_userbyid(a.grantor),"
     "    'grantee', CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END,"
     "    'privilege', a.privilege_type, 'grantable', a.is_grantable)) FROM aclexplode(d.datacl) a), '[]'),"
-    " 'settings', coalesce((SELECT jsonb_agg(jsonb_build_object("
-    "    'role', CASE WHEN s.setrole = 0 THEN NULL ELSE pg_get_userbyid(s.setrole) END, 'setting', c))"
-    "    FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE s.setdatabase = d.oid), '[]'),"
     " 'roles', (SELECT coalesce(jsonb_agg(rolname ORDER BY rolname), '[]') FROM ("
     "    SELECT pg_get_userbyid(d.datdba) AS rolname UNION"
     "    SELECT r.rolname FROM pg_shdepend p JOIN pg_roles r ON r.oid = p.refobjid"
     "     WHERE p.refclassid = 'pg_authid'::regclass AND p.deptype IN ('o', 'a', 'r', 'i')"
     "       AND (p.dbid = d.oid OR (p.dbid = 0 AND p.classid = 'pg_database'::regclass AND p.objid = d.oid))) x"
     "    WHERE rolname !~ '^pg_')"
-    ")) FROM pg_database d WHERE d.datname = $1";
+    ") FROM pg_database d WHERE d.datname = $1";
+/* What is written from inside the database, in its encoding. */
+static const char save_inside_sql[] =
+    "SELECT jsonb_build_object("
+    " 'comment', shobj_description(d.oid, 'pg_database'),"
+    " 'settings', coalesce((SELECT jsonb_agg(jsonb_build_object("
+    "    'role', CASE WHEN s.setrole = 0 THEN NULL ELSE pg_get_userbyid(s.setrole) END, 'setting', c))"
+    "    FROM pg_db_role_setting s, unnest(s.setconfig) c WHERE s.setdatabase = d.oid), '[]')"
+    ") FROM pg_database d WHERE d.datname = current_database()";
 
 int
-properties_save(struct pg_conn *conn, const char *database, char **ret_json)
+properties_save(struct pg_conn *maintenance, struct pg_conn *inside, const char *database, char **ret_json)
 {
     const char *params[] = { database };
+    CLEANUP_FREE char *text = NULL, *inside_text = NULL;
+    CLEANUP_JSON json_t *json = NULL;
+    CLEANUP_JSON json_t *inside_json = NULL;
+    int rc = pg_value(maintenance, save_sql, params, 1, &text);
 
-    return pg_value(conn, save_sql, params, 1, ret_json);
+    if (rc == 0)
+        rc = pg_value(inside, save_inside_sql, NULL, 0, &inside_text);
+    if (rc == 0)
+        rc = json_read("the database's properties", text, strlen(text), &json);
+    if (rc == 0)
+        rc = json_read("the database's comment and settings", inside_text, strlen(inside_text), &inside_json);
+    if (rc < 0)
+        return rc;
+    (void)json_object_update(json, inside_json);
+    *ret_json = json_pretty(json);
+    return 0;
 }
 
 int
@@ -235,23 +253,29 @@ apply_acl(const struct properties *properties, struct pg_conn *conn, const char 
 }
 
 int
-properties_apply(const struct properties *properties, struct pg_conn *conn, const char *name, bool owner)
+properties_apply(const struct properties *properties, struct pg_conn *maintenance, struct pg_conn *inside, const char *name,
+                 bool owner)
 {
-    CLEANUP_FREE char *database = pg_ident(conn, name);
+    CLEANUP_FREE char *database = pg_ident(maintenance, name);
+    CLEANUP_FREE char *inside_name = NULL, *inside_ident = NULL;
     const char *comment = property(properties, "comment");
     json_int_t limit = json_integer_value(json_object_get(properties->json, "connection_limit"));
-    int rc = apply_settings(properties, conn, database);
+    int rc = pg_value(inside, "SELECT current_database()", NULL, 0, &inside_name); /* as that encoding spells its bytes */
 
-    if (rc == 0 && owner)
-        rc = apply_acl(properties, conn, database);
-    if (rc == 0 && comment != NULL) {
-        CLEANUP_FREE char *literal = pg_literal(conn, comment);
-
-        rc = pg_runf(conn, "COMMENT ON DATABASE %s IS %s", database, literal);
+    if (rc == 0) {
+        inside_ident = pg_ident(inside, inside_name);
+        rc = apply_settings(properties, inside, inside_ident);
     }
+    if (rc == 0 && comment != NULL) {
+        CLEANUP_FREE char *literal = pg_literal(inside, comment);
+
+        rc = pg_runf(inside, "COMMENT ON DATABASE %s IS %s", inside_ident, literal);
+    }
+    if (rc == 0 && owner)
+        rc = apply_acl(properties, maintenance, database);
     if (rc == 0 && limit >= 0)
-        rc = pg_runf(conn, "ALTER DATABASE %s CONNECTION LIMIT %lld", database, (long long)limit);
+        rc = pg_runf(maintenance, "ALTER DATABASE %s CONNECTION LIMIT %lld", database, (long long)limit);
     if (rc == 0 && json_is_true(json_object_get(properties->json, "template")))
-        rc = pg_runf(conn, "ALTER DATABASE %s IS_TEMPLATE true", database);
+        rc = pg_runf(maintenance, "ALTER DATABASE %s IS_TEMPLATE true", database);
     return rc < 0 ? error_context(rc, "properties of database %s", database) : 0;
 }

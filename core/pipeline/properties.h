@@ -10,9 +10,10 @@
 #include "base/buf.h"
 #include "pg/conn.h"
 
-/* `conn` is connected to the maintenance database, as for restoring: the server keeps no encoding with the texts of shared
- * catalogs, so they are right only when both sides read them alike. Owned by the caller. */
-int properties_save(struct pg_conn *conn, const char *database, char **ret_json);
+/* The server keeps no encoding with the texts of shared catalogs. Names of databases and roles are read and written through
+ * the maintenance database (conninfo's own); comment and settings from inside of the database, as pg_dump does it.
+ * Owned by the caller. */
+int properties_save(struct pg_conn *maintenance, struct pg_conn *inside, const char *database, char **ret_json);
 
 struct properties; /* opaque */
 int properties_read(const void *data, size_t len, struct properties **ret_properties);
@@ -24,6 +25,7 @@ const struct strv *properties_roles(const struct properties *properties);
 /* CREATE DATABASE `name` as it was; `owner` false: belongs to the connected role. */
 int properties_create(const struct properties *properties, struct pg_conn *conn, const char *name, bool owner);
 /* Settings, grants, comment, connection limit; for the end, when the database is complete. */
-int properties_apply(const struct properties *properties, struct pg_conn *conn, const char *name, bool owner);
+int properties_apply(const struct properties *properties, struct pg_conn *maintenance, struct pg_conn *inside, const char *name,
+                     bool owner);
 
 #endif

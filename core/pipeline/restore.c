@@ -234,18 +234,14 @@ target_fill(struct target *target)
     return rc;
 }
 
-/* From inside: names and comments of databases and roles are kept in the encoding of the database they came from. */
 static int
 target_properties(struct target *target, bool owner)
 {
     struct pg_server server = { target->restore->conninfo, target->restore->password };
-    CLEANUP(pg_close) struct pg_conn *conn = NULL;
-    CLEANUP_FREE char *name = NULL;
-    int rc = pg_connect(&server, target->name, &conn);
+    CLEANUP(pg_close) struct pg_conn *inside = NULL;
+    int rc = pg_connect(&server, target->name, &inside);
 
-    if (rc == 0)
-        rc = pg_value(conn, "SELECT current_database()", NULL, 0, &name); /* its bytes as this encoding spells them */
-    return rc < 0 ? rc : properties_apply(target->properties, conn, name, owner);
+    return rc < 0 ? rc : properties_apply(target->properties, target->conn, inside, target->name, owner);
 }
 
 static int

@@ -76,15 +76,33 @@ store_new(const struct config *config, const struct stores *stores, struct stora
     return rc;
 }
 
+/* This host remembers which stores it has used: one that is empty all of a sudden is not mounted, or lost. */
+static char *
+store_mark(const struct config *config, const struct storage *storage)
+{
+    return mem_printf("%s/store-%s", config->state_dir, storage_name(storage));
+}
+
+static int
+store_emptied(const struct storage *storage, const char *mark)
+{
+    (void)error_set(PGCASK_FAILED, "store '%s' is empty, but backups were stored in it before", storage_name(storage));
+    return error_hint(PGCASK_FAILED, "is its file system mounted, is it the right place? To begin anew with an empty store, "
+                                     "remove '%s'", mark);
+}
+
 /* 1: usable, 0: an empty store opened for reading. */
 static int
 store_check(const struct config *config, const struct stores *stores, struct storage *storage, unsigned flags,
             char **ret_id)
 {
-    CLEANUP_FREE char *id = NULL;
+    CLEANUP_FREE char *id = NULL, *mark = store_mark(config, storage);
+    bool writing = (flags & PGCASK_OPEN_READONLY) == 0;
     int rc = catalog_repository(storage, &id);
 
-    if (rc == PGCASK_NOT_FOUND && (flags & PGCASK_OPEN_READONLY) != 0)
+    if (rc == PGCASK_NOT_FOUND && file_exists(mark))
+        return store_emptied(storage, mark);
+    if (rc == PGCASK_NOT_FOUND && !writing)
         return 0;
     if (rc == PGCASK_NOT_FOUND)
         rc = store_new(config, stores, storage, &id);
@@ -95,8 +113,10 @@ store_check(const struct config *config, const struct stores *stores, struct sto
                         id, stores->repository);
         return error_hint(ERROR_USAGE, "give the job an empty store, or one that was used together with the others");
     }
+    if (writing && !file_exists(mark))
+        rc = file_write(mark, id, strlen(id));
     *ret_id = STEAL(id);
-    return 1;
+    return rc < 0 ? rc : 1;
 }
 
 static int

@@ -245,6 +245,8 @@ local_put_commit(void *handle, void *opaque, uint64_t size)
 
     if (rc == 0)
         rc = local_sync(local, upload->fd, upload->key);
+    if (rc == 0) /* what is read back to verify it comes from the disk, and the database keeps its cache */
+        (void)posix_fadvise(upload->fd, 0, 0, POSIX_FADV_DONTNEED);
     if (rc == 0 && !upload->linked)
         rc = local_link(local, upload);
     if (rc == 0)

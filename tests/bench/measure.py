@@ -31,7 +31,8 @@ TITLES = {
 
 
 def progress(text):
-    print(f"{text:60}", end="\r", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(f"{text:60}", end="\r", file=sys.stderr, flush=True)
 
 
 class Rounds:
@@ -187,11 +188,11 @@ def print_memory(memory):
     print(f"{'    beside it, the largest of the programs it started':66} {most / 1024:8.1f}")
 
 
-def print_table(rows, read):
+def print_table(members, read):
+    """`members` of the manifest; `read`: object to bytes, or None."""
     if read is None:
         print_figure("one table: bytes read / bytes stored", None, 1.1)
         return
-    members = rows.manifest()["members"]
     own = next((member for member in members if member.get("table") == TABLE), None)
     main = next(member for member in members if member["role"] == "main")
     if own is None:
@@ -217,8 +218,7 @@ def main():
     rows.source(database)  # to warm the caches
     plain = rows.save_source(database)
     rounds = run_rounds(rows, database, args.rounds)
-    cipher = rows.cipher()
-    read = rows.table()
+    cipher, read, members = rows.cipher(), rows.table(), rows.manifest()["members"]
     ratio = plain / rows.stored_bytes()[1]
     memory = measure_memory(rows, args.mib)
     progress("")
@@ -227,7 +227,7 @@ def main():
     print(f"\n{'':66} {'measured':>8}   {'target':>8}")
     print_figures(rounds, cipher)
     print_memory(memory)
-    print_table(rows, read)
+    print_table(members, read)
 
 
 if __name__ == "__main__":

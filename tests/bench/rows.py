@@ -21,8 +21,10 @@ def quiet(*argv):
     return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def sql(text, database="postgres"):
-    return quiet("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text)
+def sql(*statements):
+    """Each in a transaction of its own; the rows of all of them."""
+    commands = [word for statement in statements for word in ("-c", statement)]
+    return quiet("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", *commands)
 
 
 class Snapshot:
@@ -114,12 +116,12 @@ stores = local
 """)
 
     def pgcask(self, *words):
-        return [self.args.pgcask, "-c", self.path("pgcask.ini"), "-v", *words]
+        return [self.args.pgcask, "-c", self.path("pgcask.ini"), *words]
 
     def backup(self, database):
         """Two Runs: until the last member is stored, and from there until all is verified."""
         self.configure(database)
-        run = self.meter.run(self.pgcask("backup"), wanted=("INFO: member '", "is as its manifest says"))
+        run = self.meter.run(self.pgcask("-v", "backup"), wanted=("INFO: member '", "is as its manifest says"))
         stored = [mark for mark in run.marks if mark.text.startswith("INFO: member '")][-1]
         good = run.marks[-1]
         if "is as its manifest says (decrypted" not in good.text:
@@ -180,8 +182,7 @@ stores = local
 
     @staticmethod
     def clear_restored():
-        sql("DROP DATABASE IF EXISTS restored")
-        sql("CHECKPOINT")
+        sql("SET client_min_messages = warning", "DROP DATABASE IF EXISTS restored", "CHECKPOINT")
 
     def restore(self):
         self.clear_restored()

@@ -25,10 +25,9 @@ requires psql pg_dump pg_restore jq zstd age
 # scene NAME - a fresh $dir: identity.txt, recipient.txt; state/ and stores come with the first run
 scene()
 {
-    dir=$tmp/$1
+    of_scene "$1"
     rm -rf "$dir"
     mkdir -m 700 "$dir"
-    export HOME=$dir PGCASK_CONFIG=$dir/pgcask.ini
     run_expect 0 pgcask key new --output "$dir/identity.txt"
     cp "$tmp/out" "$dir/recipient.txt"
 }
@@ -123,6 +122,21 @@ objects()
 nothing_but_the_label()
 {
     equal "$(cd "$dir/${1:-one}" && find . -type f)" ./pgcask.json "what the store holds"
+}
+
+# never COMMAND… - the test fails when it succeeds (after a plain '!' it would go on)
+never()
+{
+    if "$@"; then
+        fail "this must not hold: $*"
+    fi
+}
+
+# of_scene NAME - go back to a scene that stands
+of_scene()
+{
+    dir=$tmp/$1
+    export HOME=$dir PGCASK_CONFIG=$dir/pgcask.ini
 }
 
 sql()

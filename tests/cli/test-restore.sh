@@ -1,0 +1,465 @@
+#!/bin/bash
+# SPDX-License-Identifier: PostgreSQL
+#
+# pgcask restore of whole databases and of files: what comes back is what was, and nothing that
+# stands is touched.
+
+# shellcheck source=scene.sh
+. "$(dirname "$0")/scene.sh"
+requires python3
+
+# One backup of the three rich databases serves the tests that only read; `table_size` splits the larger tables off.
+test_prepare()
+{
+    scene rich
+    configure <<END
+$(pgcask_section "jobs = 3")
+$(cluster_section)
+$(store_section one)
+$(job_section daily "databases = helpdesk western '${cellar//\'/\'\'}'" "table_size = 96KiB")
+[check tickets]
+query = SELECT state, count(*), max(title) FROM ticket GROUP BY 1 ORDER BY 1
+database = helpdesk
+[check vintages]
+; found only through the search_path that the database itself sets
+query = SELECT count(*), sum(year) FROM vintage
+database = "$(echo "$cellar" | sed 's/"/\\"/g')"
+END
+    run_expect 0 pgcask backup
+    [ "$(jq '[.members[] | select(.role == "table")] | length' "$(backup_dir)/manifest.json")" -ge 5 ]
+}
+
+# db_exists NAME
+db_exists()
+{
+    [ "$(sql postgres -v "name=$1" <<<"SELECT count(*) FROM pg_database WHERE datname = :'name'")" = 1 ]
+}
+
+# databases - the names of all, one a line, sorted
+databases()
+{
+    sql postgres -c 'SELECT datname FROM pg_database ORDER BY 1'
+}
+
+# unchanged FILE - the databases are those in FILE
+unchanged()
+{
+    databases | diff "$1" - || fail "there are other databases than before"
+}
+
+test_each_rich_database_comes_back_identical()
+{
+    local db
+
+    of_scene rich
+    for db in helpdesk western "$cellar"; do
+        run_expect 0 pgcask restore latest --database "$db" --into "$db 2"
+        equal "$(cat "$tmp/out")" "$db 2" "what restore prints"
+        [ ! -s "$tmp/err" ]
+        run_expect 0 "$top/tests/compare-db.sh" "$db" "$db 2"
+        dropdb "$db 2"
+        ok "restore of $db"
+    done
+}
+
+test_a_restore_tells_its_steps_with_v()
+{
+    of_scene rich
+    run_expect 0 pgcask -v restore latest -d helpdesk --into told --analyze
+    expect_err "INFO: check 'tickets': as when the backup was made"
+    [ "$(sql told -c "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'ticket'")" = t ]
+    dropdb told
+}
+
+test_without_a_name_it_says_the_one_it_took()
+{
+    of_scene rich
+    run_expect 0 pgcask restore latest -d western
+    grep -Eqx 'western_restored_[0-9]{8}T[0-9]{6}Z' "$tmp/out"
+    db_exists "$(cat "$tmp/out")"
+    dropdb "$(cat "$tmp/out")"
+}
+
+test_an_existing_database_is_never_touched()
+{
+    of_scene rich
+    databases >"$dir/before"
+    run_expect 2 pgcask restore latest -d western --into helpdesk
+    expect_err "'helpdesk'"
+    expect_err "exists"
+    expect_err "HINT: "
+    run_expect 2 pgcask restore latest --into x
+    expect_err "has 3 databases: which one?"
+    expect_err "HINT: name one with --database"
+    run_expect 2 pgcask restore latest -d helpdeks --into x
+    expect_err "has no database 'helpdeks' (it has "
+    run_expect 2 pgcask restore 20200101T000000Z-daily --into x
+    expect_err "cluster 'main' has no backup '20200101T000000Z-daily'"
+    run_expect 2 pgcask restore yesterday --into x
+    expect_err "'yesterday' is not the id of a backup"
+    run_expect 2 pgcask restore latest -d western --into "$(printf 'x%.0s' {1..64})"
+    expect_err "longer than the 63 bytes"
+    unchanged "$dir/before"
+}
+
+test_a_second_server_lacks_the_roles_until_globals_are_asked_for()
+{
+    local db first="host=$PGHOST port=$PGPORT user=postgres" second
+
+    of_scene rich
+    pg_dumpall -g | grep -v -e '^--' -e restrict | grep -e kellar -e cellar -e agent -e auditor -e service -e Söhne | sort >"$dir/globals"
+    start_postgres second
+    second="host=$PGHOST port=$PGPORT user=postgres"
+    run_expect 1 pgcask restore latest -d helpdesk --into helpdesk --conninfo "$second dbname=postgres"
+    expect_err "this server lacks roles that own or use something in the database: 'agent', 'service'"
+    expect_err "HINT: --globals creates the missing roles"
+    equal "$(sql postgres -c "SELECT count(*) FROM pg_database")" 3
+    run_expect 0 pgcask restore latest -d western --into western --no-owner --conninfo "$second dbname=postgres"
+    for db in helpdesk "$cellar"; do
+        run_expect 0 pgcask restore latest -d "$db" --into "$db" --globals --conninfo "$second dbname=postgres"
+        run_expect 0 "$top/tests/compare-db.sh" "$first dbname='${db//\'/\\\'}'" "$second dbname='${db//\'/\\\'}'"
+    done
+    pg_dumpall -g | grep -v -e '^--' -e restrict | grep -e kellar -e cellar -e agent -e auditor -e service -e Söhne | sort >"$dir/globals2"
+    same "$dir/globals" "$dir/globals2"
+    # roles that exist stay as they are
+    sql postgres -c "ALTER ROLE auditor NOBYPASSRLS CONNECTION LIMIT 3"
+    run_expect 0 pgcask restore latest -d western --into western2 --globals --conninfo "$second dbname=postgres"
+    equal "$(sql postgres -c "SELECT rolconnlimit FROM pg_roles WHERE rolname = 'auditor'")" 3
+}
+
+test_no_owner_gives_all_to_who_restores()
+{
+    of_scene rich
+    run_expect 0 pgcask restore latest -d helpdesk --into mine --no-owner
+    equal "$(sql mine -c "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = relowner WHERE rolname <> 'postgres'")" 0
+    equal "$(sql mine -c "SELECT count(*) FROM pg_class WHERE relname = 'ticket' AND relacl IS NOT NULL")" 0
+    equal "$(sql mine -c 'SELECT count(*) FROM ticket')" 3000
+    dropdb mine
+}
+
+test_a_check_that_gives_something_else_fails_the_restore()
+{
+    scene check
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+$(job_section daily "databases = western")
+[check clock]
+query = SELECT clock_timestamp()
+END
+    run_expect 0 pgcask backup
+    databases >"$dir/before"
+    run_expect 1 pgcask restore latest --into never
+    expect_err "check 'clock' gives '"
+    expect_err "', when the backup was made it gave '"
+    unchanged "$dir/before"
+}
+
+test_a_member_that_was_changed_fails_the_restore()
+{
+    local object
+
+    scene changed
+    simple_config "databases = helpdesk" "table_size = 96KiB"
+    run_expect 0 pgcask backup
+    databases >"$dir/before"
+    for object in helpdesk.dump helpdesk.public.ticket.dump helpdesk.properties.json; do
+        cp "$(backup_dir)/$object.zst.age" "$dir/kept"
+        flip "$(backup_dir)/$object.zst.age" 900
+        run_expect 1 pgcask restore latest --into never
+        expect_err "main/backup/$(latest_id)/$object.zst.age"
+        cp "$dir/kept" "$(backup_dir)/$object.zst.age"
+        unchanged "$dir/before"
+    done
+    run_expect 0 pgcask restore latest --into whole
+    dropdb whole
+}
+
+# flip FILE OFFSET - turn the bits of one byte
+flip()
+{
+    python3 - "$@" <<'END'
+import sys
+with open(sys.argv[1], 'r+b') as f:
+    f.seek(min(int(sys.argv[2]), f.seek(0, 2) - 1))
+    at = f.tell()
+    byte = f.read(1)[0]
+    f.seek(at)
+    f.write(bytes([byte ^ 255]))
+END
+}
+
+test_a_restore_whose_sessions_are_ended_leaves_nothing()
+{
+    of_scene rich
+    databases >"$dir/before"
+    configure "$dir/gated.ini" <<END
+$(pgcask_section)
+$(cluster_section "exec = $(gate pg_restore)")
+$(store_section one)
+$(job_section daily "databases = helpdesk")
+END
+    start_bg pgcask -c "$dir/gated.ini" restore latest -d helpdesk --into cut 2>"$dir/err"
+    wait_until 10 test -e "$dir/arrived"
+    sql postgres -c "SELECT datname FROM pg_database" | grep -q '^cut\.restoring\.'
+    never db_exists cut
+    touch "$dir/open"
+    wait_until 20 end_sessions 'cut.restoring.%'
+    while is_running "$bg_pid"; do
+        end_sessions 'cut.restoring.%' || sleep 0.01
+    done
+    got=0
+    wait "$bg_pid" || got=$?
+    equal "$got" 1 "exit code"
+    grep -q '^ERROR: ' "$dir/err"
+    wait_until 5 unchanged "$dir/before"
+}
+
+# end_sessions PATTERN - end sessions in databases like it; false when there was none
+end_sessions()
+{
+    [ "$(sql postgres -c "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname LIKE '$1'")" != 0 ]
+}
+
+test_ctrl_c_leaves_nothing_of_a_restore()
+{
+    of_scene rich
+    databases >"$dir/before"
+    configure "$dir/gated.ini" <<END
+$(pgcask_section)
+$(cluster_section "exec = $(gate pg_restore)")
+$(store_section one)
+$(job_section daily "databases = helpdesk")
+END
+    start_bg pgcask -c "$dir/gated.ini" restore latest -d helpdesk --into cut 2>"$dir/err"
+    wait_until 10 test -e "$dir/arrived"
+    kill -TERM "$bg_pid" # a background job of a shell ignores SIGINT
+    wait_gone 10 "$bg_pid"
+    got=0
+    wait "$bg_pid" || got=$?
+    touch "$dir/open"
+    equal "$got" 1 "exit code"
+    equal "$(cat "$dir/err")" "ERROR: stopped by a signal"
+    unchanged "$dir/before"
+}
+
+test_swap_exchanges_under_open_sessions_and_back()
+{
+    local kept put_aside
+
+    scene swap
+    createdb shop
+    sql shop -f "$top/tests/data/shop.sql"
+    createdb -T shop shop_expected
+    configure <<END
+$(pgcask_section)
+$(cluster_section "conninfo = host=$PGHOST port=$PGPORT user=postgres dbname=shop")
+$(store_section one)
+$(job_section daily "databases = shop")
+[check customers]
+query = SELECT count(*) FROM customer
+END
+    run_expect 0 pgcask backup
+    sql shop -c 'DROP TABLE purchase_line CASCADE' -c 'CREATE TABLE since (a int)'
+    start_bg psql -X -d shop -c 'SELECT pg_sleep(600)' 2>"$dir/session"
+    start_bg reconnecting shop
+    wait_until 10 test -e "$dir/connected"
+    run_expect 0 pgcask restore latest --swap
+    { read -r name && read -r kept; } <"$tmp/out"
+    equal "$name" shop
+    [[ $kept =~ ^shop_before_[0-9]{8}T[0-9]{6}Z$ ]]
+    run_expect 0 "$top/tests/compare-db.sh" shop_expected shop
+    equal "$(sql "$kept" -c 'SELECT count(*) FROM since')" 0
+    grep -q 'terminating connection' "$dir/session"
+    run_expect 0 pgcask restore --swap-back shop
+    { read -r name && read -r put_aside; } <"$tmp/out"
+    [[ $put_aside =~ ^shop_restored_[0-9]{8}T[0-9]{6}Z$ ]]
+    equal "$(sql shop -c 'SELECT count(*) FROM since')" 0
+    run_expect 0 "$top/tests/compare-db.sh" shop_expected "$put_aside"
+    never db_exists "$kept"
+    run_expect 2 pgcask restore --swap-back shop
+    expect_err "there is no database 'shop_before_…' that was put aside by --swap"
+    expect_err "HINT: "
+    run_expect 2 pgcask restore --swap-back shoop
+    stop_pid "$bg_pid"
+}
+
+# reconnecting DB - an application that comes back at once
+reconnecting()
+{
+    while psql -XAtq -d "$1" -c 'SELECT 1' >"$dir/connected" 2>&1 || [ -d "$dir" ]; do
+        :
+    done
+}
+
+test_swap_without_an_original_keeps_what_was_restored()
+{
+    of_scene swap
+    dropdb --force shop
+    run_expect 1 pgcask restore latest --swap --conninfo "host=$PGHOST port=$PGPORT user=postgres dbname=postgres"
+    expect_err "database \"shop\" does not exist"
+    expect_err "WARN: the restored database is complete, as 'shop_restored_"
+}
+
+test_rows_alone_go_into_an_existing_database()
+{
+    scene rows
+    simple_config "databases = shop_expected"
+    run_expect 0 pgcask backup --data-only
+    run_expect 2 pgcask restore "$(latest_id)" --into shop_rows
+    expect_err "holds rows only"
+    expect_err "HINT: name the database to load them into: --existing --into NAME"
+    run_expect 2 pgcask restore latest --into shop_rows
+    expect_err "cluster 'main' has no full backup"
+    pg_dump --schema-only -d shop_expected >"$dir/schema.sql"
+    createdb shop_rows
+    sql shop_rows -o "$dir/out" -f "$dir/schema.sql"
+    run_expect 0 pgcask restore "$(latest_id)" --existing --into shop_rows
+    run_expect 0 "$top/tests/compare-db.sh" shop_expected shop_rows
+    run_expect 2 pgcask restore "$(latest_id)" --existing --into nowhere
+    expect_err "database 'nowhere' does not exist"
+    run_expect 0 pgcask backup
+    run_expect 2 pgcask restore latest --existing --into shop_rows
+    expect_err "HINT: --existing is for backups made with --data-only"
+}
+
+test_definitions_alone_make_an_empty_database()
+{
+    scene definitions
+    simple_config "databases = shop_expected"
+    run_expect 0 pgcask backup --schema-only
+    run_expect 0 pgcask restore "$(latest_id)" --into shop_empty
+    run_expect 0 "$top/tests/compare-db.sh" --schema-only shop_expected shop_empty
+    equal "$(sql shop_empty -c 'SELECT count(*) FROM customer')" 0
+}
+
+test_every_dump_is_read_by_age_zstd_and_pg_restore()
+{
+    local file
+
+    of_scene rich
+    for file in "$(backup_dir)"/*.dump.zst.age; do
+        age -d -i "$dir/identity.txt" "$file" | zstd -dq >"$dir/plain.dump"
+        pg_restore -l "$dir/plain.dump" >"$dir/list"
+        grep -q '^; Archive created' "$dir/list"
+        pg_restore -f /dev/null "$dir/plain.dump"
+    done
+}
+
+test_a_member_comes_out_as_a_file()
+{
+    of_scene rich
+    age -d -i "$dir/identity.txt" "$(backup_dir)/helpdesk.dump.zst.age" | zstd -dq >"$dir/wanted.dump"
+    run_expect 0 pgcask restore latest -d helpdesk --output "$dir/got.dump"
+    expect_silent
+    same "$dir/wanted.dump" "$dir/got.dump"
+    expect_mode "$dir/got.dump" 600
+    run_expect 0 pgcask restore latest -d helpdesk --output -
+    same "$dir/wanted.dump" "$tmp/out"
+    run_expect 0 pgcask restore latest --member globals.sql --output -
+    expect_out "CREATE ROLE cellarman;"
+    run_expect 0 pgcask restore latest --member pg_hba.conf.zst.age --output -
+    same "$tmp/out" "$PG_BASE/data/pg_hba.conf"
+    run_expect 2 pgcask restore latest -d helpdesk --output "$dir/got.dump"
+    expect_err "'$dir/got.dump' exists already"
+    run_expect 2 pgcask restore latest --member nothing.dump --output -
+    expect_err "has no member 'nothing.dump'"
+    run_expect 1 pgcask restore latest -d helpdesk --output "$dir/no/such/file"
+    expect_err "'$dir/no/such/file"
+    equal "$(find "$dir" -name '*.tmp-*')" ""
+}
+
+test_a_member_that_was_changed_leaves_no_file()
+{
+    of_scene changed
+    cp "$(backup_dir)/helpdesk.dump.zst.age" "$dir/kept"
+    flip "$(backup_dir)/helpdesk.dump.zst.age" 500000
+    run_expect 1 pgcask restore latest --output "$dir/got.dump"
+    expect_err "helpdesk.dump.zst.age"
+    [ ! -e "$dir/got.dump" ]
+    equal "$(find "$dir" -name '*.tmp-*')" ""
+    cp "$dir/kept" "$(backup_dir)/helpdesk.dump.zst.age"
+}
+
+test_files_of_the_real_age_are_read_without_a_config()
+{
+    of_scene rich
+    export PGCASK_CONFIG=$dir/none.ini
+    pg_dump -Fc -d western >"$dir/plain"
+    age -r "$(cat "$dir/recipient.txt")" "$dir/plain" >"$dir/plain.age"
+    run_expect 0 pgcask restore --file "$dir/plain.age" --identity "$dir/identity.txt" --output -
+    same "$tmp/out" "$dir/plain"
+    zstd -q "$dir/plain"
+    age -r "$(cat "$dir/recipient.txt")" -o "$dir/plain.zst.age" "$dir/plain.zst"
+    run_expect 0 pgcask restore --file - --identity "$dir/identity.txt" --output "$dir/back" <"$dir/plain.zst.age"
+    same "$dir/back" "$dir/plain"
+    run_expect 0 pgcask restore --file "$dir/plain.zst" --identity "$dir/identity.txt" --output -
+    same "$tmp/out" "$dir/plain"
+    : | age -r "$(cat "$dir/recipient.txt")" >"$dir/empty.age"
+    run_expect 0 pgcask restore --file "$dir/empty.age" --identity "$dir/identity.txt" --output -
+    expect_silent
+}
+
+# age_p IN OUT PASSPHRASE - `age -p` asks on a terminal only
+age_p()
+{
+    python3 - "$@" <<'END'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp('age', ['age', '-p', '-o', sys.argv[2], sys.argv[1]])
+said = b''
+for question in (b'assphrase', b'onfirm'):
+    while question not in said:
+        said += os.read(fd, 1024)
+    said = b''
+    os.write(fd, sys.argv[3].encode() + b'\n')
+try:
+    while os.read(fd, 1024):
+        pass
+except OSError:
+    pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+}
+
+test_files_of_age_with_a_passphrase_are_read()
+{
+    of_scene rich
+    (umask 077 && echo 'Zwölf Boxkämpfer' >"$dir/passphrase")
+    head -c 300000 /dev/urandom >"$dir/noise"
+    age_p "$dir/noise" "$dir/noise.age" 'Zwölf Boxkämpfer'
+    configure "$dir/passphrase.ini" <<END
+$(section pgcask "state_dir = $dir/state" "passphrase_file = $dir/passphrase" --)
+END
+    run_expect 0 pgcask -c "$dir/passphrase.ini" restore --file "$dir/noise.age" --output -
+    same "$tmp/out" "$dir/noise"
+    echo 'another one' >"$dir/passphrase"
+    run_expect 2 pgcask -c "$dir/passphrase.ini" restore --file "$dir/noise.age" --output -
+    expect_err "none of our keys opens the file (tried: passphrase)"
+    [ ! -s "$tmp/out" ]
+}
+
+test_files_that_are_cut_or_changed_are_refused()
+{
+    of_scene rich
+    run_expect 0 pgcask key new --output "$dir/other.txt"
+    age -r "$(cat "$dir/recipient.txt")" "$dir/noise" >"$dir/noise.age"
+    run_expect 2 pgcask restore --file "$dir/noise.age" --identity "$dir/other.txt" --output "$dir/got"
+    expect_err "none of our keys opens the file"
+    head -c 200000 "$dir/noise.age" >"$dir/cut.age"
+    run_expect 1 pgcask restore --file "$dir/cut.age" --identity "$dir/identity.txt" --output "$dir/got"
+    expect_err "'$dir/cut.age'"
+    flip "$dir/noise.age" 150000
+    run_expect 1 pgcask restore --file "$dir/noise.age" --identity "$dir/identity.txt" --output "$dir/got"
+    expect_err "'$dir/noise.age'"
+    expect_err "does not authenticate"
+    run_expect 1 pgcask restore --file "$dir/noise" --identity "$dir/identity.txt" --output "$dir/got"
+    expect_err "neither an age nor a zstd file"
+    [ ! -e "$dir/got" ]
+}
+
+start_postgres
+load_rich_data
+run_tests
