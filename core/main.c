@@ -52,8 +52,11 @@ main_help(void)
     for (const struct cmd *const *cmd = cmd_table; *cmd != NULL; cmd++)
         (void)printf("  %-10s %s\n", (*cmd)->name, (*cmd)->summary);
     (void)printf("\n");
-    for (const struct cmd_option *option = global_options; option->name != NULL; option++)
-        (void)printf("  -%c, --%-10s %s\n", option->letter, option->name, option->help);
+    for (const struct cmd_option *option = global_options; option->name != NULL; option++) {
+        CLEANUP_FREE char *left = mem_printf("--%s %s", option->name, option->argument ? option->argument : "");
+
+        (void)printf("  -%c, %-14s %s\n", option->letter, left, option->help);
+    }
     (void)printf("\n'pgcask COMMAND --help' tells more; so do pgcask(1) and pgcask.conf(5).\n");
 }
 

@@ -5,7 +5,9 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,36 @@
 static __thread struct {
     char *text;
     char *hint;
+    bool watched;
 } slot;
+
+static pthread_key_t slot_end; /* only for its destructor: a thread that ends takes its texts with it */
+
+static void
+slot_free(void *unused)
+{
+    (void)unused;
+    free(STEAL(slot.text));
+    free(STEAL(slot.hint));
+}
+
+static void
+slot_end_make(void)
+{
+    if (pthread_key_create(&slot_end, slot_free) != 0)
+        abort(); /* out of keys: this program has a handful */
+}
+
+static void
+slot_watch(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    if (slot.watched)
+        return;
+    (void)pthread_once(&once, slot_end_make);
+    slot.watched = pthread_setspecific(slot_end, &slot) == 0; /* at worst a text is never freed */
+}
 
 static char *
 error_format(const char *format, va_list args)
@@ -28,6 +59,7 @@ error_format(const char *format, va_list args)
 static void
 slot_replace(char *text)
 {
+    slot_watch();
     free(slot.text);
     free(slot.hint);
     slot.text = text;
@@ -72,6 +104,7 @@ error_context(int code, const char *format, ...)
     where = error_format(format, args);
     va_end(args);
     joined = mem_printf("%s: %s", where, slot.text ? slot.text : "no reason was given");
+    slot_watch();
     free(slot.text);
     slot.text = joined;
     return code;
@@ -86,6 +119,7 @@ error_hint(int code, const char *format, ...)
     va_start(args, format);
     hint = error_format(format, args); /* the old one may be among the arguments */
     va_end(args);
+    slot_watch();
     free(slot.hint);
     slot.hint = hint;
     return code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL */
 #include "config.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -177,6 +178,8 @@ process_start(const struct process_spec *spec, struct process *ret_process)
     if (rc < 0)
         return rc;
     running_add(pid);
+    if (cancel_requested())
+        (void)kill(pid, SIGTERM); /* process_kill_all may have come before it was in the list */
     ret_process->pid = pid;
     ret_process->in_fd = steal_fd(&in_ours);
     ret_process->out_fd = steal_fd(&out_ours);
@@ -235,7 +238,7 @@ process_finish(struct process *process)
     CLEANUP_FREE char *talk = NULL;
     int code = process_end(process, &talk);
 
-    if (code > 128)
+    if (code > 128 && code <= 128 + SIGRTMAX) /* ssh exits with 255 by itself */
         return error_set(PGCASK_FAILED, "%s was ended by signal %d%s%s", name, code - 128, *talk ? ": " : "", talk);
     if (code != 0)
         return error_set(PGCASK_FAILED, "%s failed with exit code %d: %s", name, code, *talk ? talk : "it gave no reason");

@@ -65,7 +65,8 @@ secret_free(struct secret *secret)
 static int
 secret_from_file(const char *path, const char *what, struct buf *text)
 {
-    int rc = file_check_private(path, what);
+    CLEANUP_FREE char *role = mem_printf("%s file", what);
+    int rc = file_check_private(path, role);
 
     if (rc < 0)
         return rc;

@@ -27,7 +27,7 @@ static const struct cmd_option cmd_plugin_options[] = {
 const struct cmd cmd_plugin = {
     .name = "plugin",
     .usage = "plugin list | info NAME | check NAME [--set KEY=VALUE]… [--keys N]",
-    .summary = "list the plugins, describe one, or try whether it can be trusted with backups",
+    .summary = "List the plugins, describe one, or try whether it can be trusted with backups",
     .options = cmd_plugin_options,
     .run = cmd_plugin_run,
 };

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "pipeline/keys.h"
 #include "plugin/host.h"
 
 #include <stdio.h>
@@ -65,9 +66,22 @@ config_store(const struct config_item *item, struct option_set **ret_set)
     const struct plugin *plugin;
     int rc = plugin_load(PLUGIN_STORAGE, item->store->plugin, &plugin);
 
-    if (rc == 0)
-        rc = option_fill(&plugin->table, &config_kind("store")->table, item->section, ret_set);
-    return rc < 0 ? error_context(rc, "store '%s'", item->name) : 0;
+    if (rc < 0) {
+        (void)config_context(item->section, "plugin");
+        return rc;
+    }
+    return option_fill(&plugin->table, &config_kind("store")->table, item->section, ret_set);
+}
+
+/* The keys, read as a backup and a restore would read them. */
+static int
+config_keys(const struct config *config)
+{
+    CLEANUP(age_recipients_free) struct age_recipients *recipients = NULL;
+    CLEANUP(age_identities_free) struct age_identities *identities = NULL;
+    int rc = config->jobs.len > 0 ? keys_recipients(config, &recipients) : 0;
+
+    return rc < 0 ? rc : keys_identities(config, false, &identities);
 }
 
 static int
@@ -103,6 +117,8 @@ config_run(struct cmd_args *args)
 
     if (rc == 0)
         rc = cmd_config(args, &config);
+    if (rc == 0)
+        rc = config_keys(config);
     if (rc < 0)
         return rc;
     if (all == NULL)

@@ -22,8 +22,7 @@
 
 enum { CONFIG_WORKERS_MAX = 4 /* more only heat the room beside a database; jobs = N is the way to ask for them */ };
 
-/* Put the place of `key` (of the section itself when NULL or not written) before the text. */
-static int
+int
 config_context(const struct ini_section *section, const char *key)
 {
     const struct ini_entry *entry = key ? ini_entry(section, key) : NULL;

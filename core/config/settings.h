@@ -106,6 +106,9 @@ CLEANUP_DEFINE(struct config, config_free)
 /* ERROR_USAGE with the nearest name when there is none. `what` is "job", "store", … */
 int config_find(const struct config_items *items, const char *what, const char *name,
                 const struct config_item **ret_item);
+/* Put file, line and the place of `key` (of the section itself when NULL or not written) before the text of the error;
+ * ERROR_USAGE. */
+int config_context(const struct ini_section *section, const char *key);
 
 /* A connection string as it may be shown: key=value words, whatever form it was written in, *** for each secret.
  * ERROR_USAGE when it is none; the text never holds a password. */

@@ -21,21 +21,24 @@ struct pg_conn {
 static char *
 pg_words(const char *message)
 {
-    char *words = mem_strdup(message);
-    size_t len = strlen(words);
+    char *words = mem_strdup(message), *end = words;
 
-    while (len > 0 && (words[len - 1] == '\n' || words[len - 1] == ' '))
-        words[--len] = '\0';
-    for (char *p = words; *p != '\0'; p++)
-        if (*p == '\n')
-            *p = ' ';
+    for (const char *p = message; *p != '\0'; p++) {
+        bool blank = strchr(" \n\t", *p) != NULL;
+
+        if (!blank || (end > words && end[-1] != ' '))
+            *end++ = blank ? ' ' : *p;
+    }
+    while (end > words && end[-1] == ' ')
+        end--;
+    *end = '\0';
     return words;
 }
 
 static int
 pg_failed(const struct pg_conn *conn, const char *what)
 {
-    static const char severity[] = "ERROR:  ";
+    static const char severity[] = "ERROR: ";
     CLEANUP_FREE char *words = pg_words(PQerrorMessage(conn->pq));
     size_t skip = strncmp(words, severity, strlen(severity)) == 0 ? strlen(severity) : 0;
 
@@ -95,10 +98,10 @@ pg_connect(const struct pg_server *server, const char *database, struct pg_conn 
     conn->cancel = PQgetCancel(conn->pq);
     if (conn->cancel != NULL)
         cancel_hook_add(pg_cancel_hook, conn);
-    rc = pg_run(conn, "SET standard_conforming_strings = on; SET statement_timeout = 0; SET lock_timeout = 0; "
-                      "SET idle_in_transaction_session_timeout = 0; SET datestyle = ISO; SET intervalstyle = postgres; "
-                      "SET extra_float_digits = 3; SET client_min_messages = warning; SET timezone = 'UTC'; "
-                      "SELECT pg_catalog.set_config('search_path', '', false)");
+    rc = pg_run_always(conn, "SET standard_conforming_strings = on; SET statement_timeout = 0; SET lock_timeout = 0; "
+                             "SET idle_in_transaction_session_timeout = 0; SET datestyle = ISO; SET intervalstyle = postgres; "
+                             "SET extra_float_digits = 3; SET client_min_messages = warning; SET timezone = 'UTC'; "
+                             "SELECT pg_catalog.set_config('search_path', '', false)");
     if (rc < 0)
         return rc;
     *ret_conn = STEAL(conn);

@@ -20,7 +20,8 @@ struct pg_server {
 struct pg_conn; /* opaque */
 
 /* `database` NULL: the one in conninfo. The session has client_encoding UTF8, standard_conforming_strings on, no
- * timeouts, an empty search_path (pg_catalog only) and exact floats and dates. */
+ * timeouts, an empty search_path (pg_catalog only) and exact floats and dates. Also for putting things back, when the run
+ * is being stopped already. */
 int pg_connect(const struct pg_server *server, const char *database, struct pg_conn **ret_conn);
 void pg_close(struct pg_conn *conn);
 CLEANUP_DEFINE(struct pg_conn, pg_close)

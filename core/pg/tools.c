@@ -61,6 +61,9 @@ tools_dir(const struct pg_tools_spec *spec)
         return mem_printf("%s/", spec->bindir);
     if (spec->exec != NULL)
         return mem_strdup("");
+    if (spec->server_version == 0) /* no server: only the newest reads the archives of all */
+        for (int major = NEWEST_MAJOR; dir == NULL && major > 0; major--)
+            dir = tools_dir_of(major);
     for (int major = spec->server_version / 10000; dir == NULL && major <= NEWEST_MAJOR; major++)
         dir = tools_dir_of(major);
     return dir ? dir : mem_strdup("");
@@ -86,6 +89,15 @@ pg_tools_version(const struct pg_tools *tools)
     return tools->version;
 }
 
+/* Of "15.20", "18beta1", "9.6.24"; 0 for anything else. */
+static int
+tools_major(const char *version)
+{
+    size_t digits = strspn(version, "0123456789");
+
+    return digits == 1 || digits == 2 ? (int)strtol(version, NULL, 10) : 0;
+}
+
 /* "pg_dump (PostgreSQL) 15.20 (Debian 15.20-0+deb12u1)" */
 static int
 tools_version(struct pg_tools *tools, const struct pg_tools_spec *spec)
@@ -103,12 +115,13 @@ tools_version(struct pg_tools *tools, const struct pg_tools_spec *spec)
     if (rc < 0)
         return error_hint(ERROR_USAGE, "install PostgreSQL's client programs of major version %d or newer, or set bindir "
                                        "(and exec) in [cluster …]", spec->server_version / 10000);
-    version = strstr(out.data, ") ");
-    if (version == NULL || strncmp(out.data, "pg_dump ", 8) != 0)
-        return error_set(ERROR_USAGE, "'%s' does not tell its version: it says '%s'", argv.items[argv.len - 2], out.data);
+    version = strncmp(out.data, "pg_dump ", 8) == 0 ? strstr(out.data, ") ") : NULL;
+    major = version != NULL ? tools_major(version + 2) : 0;
+    if (major == 0)
+        return error_set(ERROR_USAGE, "'%s' does not tell its version: it says '%.*s'", argv.items[argv.len - 2],
+                         (int)strcspn(out.data, "\n"), out.data);
     version += 2;
     tools->version = mem_strndup(version, strcspn(version, " \n"));
-    major = (int)strtol(tools->version, NULL, 10);
     if (major < spec->server_version / 10000) {
         (void)error_set(ERROR_USAGE, "'%s' is version %s, older than the server's %d", argv.items[argv.len - 2], tools->version,
                         spec->server_version / 10000);

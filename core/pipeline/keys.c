@@ -8,6 +8,15 @@
 
 #include <string.h>
 
+/* Say where in the config it is. */
+static int
+keys_context(const struct config *config, const char *key, int rc)
+{
+    const struct ini_section *section = ini_section(config->ini, "pgcask", "");
+
+    return rc == ERROR_USAGE && section != NULL ? config_context(section, key) : rc;
+}
+
 int
 keys_recipients(const struct config *config, struct age_recipients **ret_recipients)
 {
@@ -23,9 +32,9 @@ keys_recipients(const struct config *config, struct age_recipients **ret_recipie
     if (settings->recipient != NULL)
         option_words(settings->recipient, &words);
     for (size_t i = 0; rc == 0 && i < words.len; i++)
-        rc = age_recipients_add(recipients, words.items[i]);
+        rc = keys_context(config, "recipient", age_recipients_add(recipients, words.items[i]));
     if (rc == 0 && settings->recipient_file != NULL)
-        rc = age_recipients_add_file(recipients, settings->recipient_file);
+        rc = keys_context(config, "recipient_file", age_recipients_add_file(recipients, settings->recipient_file));
     if (rc == 0 && settings->passphrase != NULL) {
         CLEANUP(secret_free) struct secret *passphrase = secret_new(settings->passphrase, strlen(settings->passphrase));
 
@@ -47,7 +56,7 @@ identities_load(const struct config *config, struct age_identities *identities)
     int rc = 0;
 
     if (settings->identity_file != NULL)
-        rc = age_identities_add_file(identities, settings->identity_file);
+        rc = keys_context(config, "identity_file", age_identities_add_file(identities, settings->identity_file));
     if (rc == 0 && settings->passphrase != NULL) {
         CLEANUP(secret_free) struct secret *passphrase = secret_new(settings->passphrase, strlen(settings->passphrase));
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +28,23 @@ ledger_path(const char *state_dir)
     return mem_printf("%s/ledger.jsonl", state_dir);
 }
 
+/* Was the last line cut short, by a full disk or a crash? */
+static bool
+ledger_is_cut(const char *path)
+{
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    off_t len = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
+    char last;
+
+    return len > 0 && pread(fd, &last, 1, len - 1) == 1 && last != '\n';
+}
+
 static int
-ledger_append(const char *state_dir, json_t *row)
+ledger_append(const char *state_dir, const json_t *row)
 {
     CLEANUP_FREE char *path = ledger_path(state_dir);
     CLEANUP_FREE char *text = json_canonical(row);
-    CLEANUP_FREE char *line = mem_printf("%s\n", text);
+    CLEANUP_FREE char *line = mem_printf("%s%s\n", ledger_is_cut(path) ? "\n" : "", text);
 
     return file_append(path, line, strlen(line));
 }
@@ -73,63 +85,92 @@ ledger_end(const char *state_dir, const char *cluster, const char *job, const ch
         log_slot_warn("the end of this run is not recorded");
 }
 
-/* Remember a begin of this job, forget it when its end comes. */
+/* Remember a begin, forget it when its end comes. */
 static void
-ledger_follow(json_t *open, const char *line, size_t len, const char *cluster, const char *job)
+ledger_follow(json_t *open, const char *line, size_t len)
 {
     json_t *row = json_loadb(line, len, 0, NULL);
     const char *event = json_string_value(json_object_get(row, "event"));
     const char *run = json_string_value(json_object_get(row, "run"));
-    const char *row_cluster = json_string_value(json_object_get(row, "cluster"));
-    const char *row_job = json_string_value(json_object_get(row, "job"));
+    const char *cluster = json_string_value(json_object_get(row, "cluster"));
+    const char *job = json_string_value(json_object_get(row, "job"));
 
-    if (event != NULL && run != NULL && row_cluster != NULL && row_job != NULL && strcmp(row_cluster, cluster) == 0 &&
-        strcmp(row_job, job) == 0) {
+    if (event != NULL && run != NULL && cluster != NULL && job != NULL) {
+        CLEANUP_FREE char *key = mem_printf("%s/%s/%s", cluster, job, run);
+
         if (strcmp(event, "begin") == 0)
-            (void)json_object_set(open, run, row);
+            (void)json_object_set(open, key, row);
         else
-            (void)json_object_del(open, run);
+            (void)json_object_del(open, key);
     }
     json_decref(row); /* a line that is no JSON is half a line of a full disk: passed over */
 }
 
-/* Keep the ledger from growing for ever. Two runs may meet here; rename is atomic, and no line is lost but to age. */
-static void
-ledger_turn(const char *path, size_t len)
+/* All runs that began and did not end, of whatever job. */
+static int
+ledger_load(const char *path, json_t *open, size_t *ret_len)
 {
-    CLEANUP_FREE char *old = mem_printf("%s.1", path);
-
-    if (len > LEDGER_TURN_BYTES)
-        (void)rename(path, old);
-}
-
-int
-ledger_report_dead(const char *state_dir, const char *cluster, const char *job)
-{
-    CLEANUP_FREE char *path = ledger_path(state_dir);
     CLEANUP_BUF struct buf text = BUF_INIT(LEDGER_LIMIT_BYTES);
-    CLEANUP_JSON json_t *open = json_object();
-    const char *run;
-    json_t *row;
     int rc = file_read(path, &text);
 
-    if (rc == PGCASK_NOT_FOUND)
-        return 0;
     if (rc < 0)
         return rc;
     for (const char *p = text.data, *end; p < text.data + text.len; p = end + 1) {
         end = memchr(p, '\n', (size_t)(text.data + text.len - p));
         if (end == NULL)
             break;
-        ledger_follow(open, p, (size_t)(end - p), cluster, job);
+        ledger_follow(open, p, (size_t)(end - p));
     }
-    json_object_foreach (open, run, row) {
+    *ret_len = text.len;
+    return 0;
+}
+
+/* Keep the ledger from growing for ever. What is open is taken along, read from where nobody appends any more: another
+ * run may have ended in this moment. */
+static void
+ledger_turn(const char *state_dir, const char *path)
+{
+    CLEANUP_FREE char *old = mem_printf("%s.1", path);
+    CLEANUP_JSON json_t *open = json_object();
+    const char *key;
+    json_t *row;
+    size_t len;
+
+    if (rename(path, old) < 0) /* another run was faster */
+        return;
+    if (ledger_load(old, open, &len) < 0)
+        log_slot_warn("runs of other jobs that died will not be told of");
+    json_object_foreach (open, key, row)
+        if (ledger_append(state_dir, row) < 0)
+            log_slot_warn("if that run died, it will not be told of");
+}
+
+int
+ledger_report_dead(const char *state_dir, const char *cluster, const char *job)
+{
+    CLEANUP_FREE char *path = ledger_path(state_dir);
+    CLEANUP_FREE char *prefix = mem_printf("%s/%s/", cluster, job);
+    CLEANUP_JSON json_t *open = json_object();
+    const char *key;
+    json_t *row;
+    size_t len = 0;
+    int rc = ledger_load(path, open, &len);
+
+    if (rc == PGCASK_NOT_FOUND)
+        return 0;
+    if (rc < 0)
+        return rc;
+    json_object_foreach (open, key, row) {
+        const char *run = json_string_value(json_object_get(row, "run"));
         const char *time = json_string_value(json_object_get(row, "time"));
 
+        if (strncmp(key, prefix, strlen(prefix)) != 0)
+            continue;
         log_warn("run '%s' of job '%s', begun %s (pid %lld), died: it never recorded its end", run, job, time ? time : "?",
                  (long long)json_integer_value(json_object_get(row, "pid")));
         ledger_end(state_dir, cluster, job, run, "died", "found by the next run");
     }
-    ledger_turn(path, text.len);
+    if (len > LEDGER_TURN_BYTES)
+        ledger_turn(state_dir, path);
     return 0;
 }

@@ -193,6 +193,7 @@ struct target {
     struct pg_conn *conn;
     struct pg_tools *tools;
     struct properties *properties;
+    struct archive *archive; /* of the main member */
     struct strv arguments; /* of every pg_restore */
     int toc_fd;
     char *name;            /* the database that is being filled */
@@ -222,13 +223,14 @@ target_fill(struct target *target)
     int rc = 0;
 
     if (strcmp(content, "data") != 0)
-        rc = restore_section(restore, target->tools, "pre-data", target->toc_fd, target->name, &target->arguments, version);
+        rc = restore_pre_data(target->tools, target->toc_fd, target->name, &target->arguments, version);
     if (rc == 0 && strcmp(content, "schema") != 0)
         rc = restore_rows(restore, target->tools, target->options->database, target->name, &target->arguments, version);
     if (rc == 0 && strcmp(content, "data") != 0) {
         log_info("rows are in: indexes, constraints, triggers");
         progress_begin("indexes, constraints, triggers", 0);
-        rc = restore_section(restore, target->tools, "post-data", target->toc_fd, target->name, &target->arguments, version);
+        rc = restore_post_data(restore, target->tools, target->archive, target->toc_fd, target->name, &target->arguments,
+                               version);
         progress_end();
     }
     return rc;
@@ -253,6 +255,43 @@ target_rename(struct target *target)
     return pg_runf(target->conn, "ALTER DATABASE %s RENAME TO %s", from, to);
 }
 
+/* A database with a subscription cannot be dropped; and dropping that one must not reach for its slot on the publisher,
+ * which the original's subscription uses. */
+static const char drop_subscriptions_sql[] =
+    "DO $$ DECLARE name text; BEGIN"
+    " FOR name IN SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid"
+    "             WHERE datname = current_database() LOOP"
+    "  EXECUTE format('ALTER SUBSCRIPTION %I DISABLE', name);"
+    "  EXECUTE format('ALTER SUBSCRIPTION %I SET (slot_name = NONE)', name);"
+    "  EXECUTE format('DROP SUBSCRIPTION %I', name);"
+    " END LOOP; END $$";
+
+static int
+target_drop_subscriptions(const struct pg_server *server, const char *name)
+{
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    int rc = pg_connect(server, name, &conn);
+
+    return rc < 0 ? rc : pg_run_always(conn, drop_subscriptions_sql);
+}
+
+/* Best effort, on a new connection: the one at hand may be what failed. */
+static void
+target_drop(const struct target *target)
+{
+    struct pg_server server = { target->restore->conninfo, target->restore->password };
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    CLEANUP_FREE char *ident = pg_ident(target->conn, target->name);
+    CLEANUP_FREE char *drop = mem_printf("DROP DATABASE %s WITH (FORCE)", ident);
+
+    if (pg_connect(&server, NULL, &conn) == 0 && pg_run_always(conn, drop) == 0)
+        return;
+    if (conn != NULL && target_drop_subscriptions(&server, target->name) == 0 && pg_run_always(conn, drop) == 0)
+        return;
+    log_warn("the unfinished database %s stays: %s", ident, error_text());
+    error_clear();
+}
+
 static int
 target_beside(struct target *target)
 {
@@ -272,12 +311,8 @@ target_beside(struct target *target)
     if (rc == 0)
         rc = target_rename(target);
     if (rc < 0) {
-        CLEANUP_FREE char *ident = pg_ident(target->conn, target->name);
-        CLEANUP_FREE char *drop = mem_printf("DROP DATABASE %s WITH (FORCE)", ident);
-
         error_take(rc, &why);
-        if (pg_run_always(target->conn, drop) < 0)
-            log_warn("the unfinished database %s stays: %s", ident, error_text());
+        target_drop(target);
         (void)error_put(&why);
     }
     return rc;
@@ -291,7 +326,6 @@ target_prepare(struct target *target)
     const struct restore_database_options *options = target->options;
     struct pg_server server = { restore->conninfo, restore->password };
     CLEANUP_BUF struct buf json = BUF_INIT(SMALL_MEMBER_BYTES);
-    CLEANUP(archive_free) struct archive *archive = NULL;
     const struct manifest_member *main_member, *properties;
     bool data = strcmp(restore->manifest->content, "data") == 0;
     int rc = restore_member(restore, ROLE_MAIN, options->database, &main_member);
@@ -315,7 +349,7 @@ target_prepare(struct target *target)
     if (rc == 0)
         rc = properties_read(json.data, json.len, &target->properties);
     if (rc == 0)
-        rc = restore_archive(restore, main_member, target->toc_fd, &archive);
+        rc = restore_archive(restore, main_member, target->toc_fd, &target->archive);
     if (rc == 0 && options->globals)
         rc = restore_globals(restore, target->conn);
     if (rc == 0 && !options->no_owner && !data)
@@ -352,6 +386,7 @@ restore_database(struct restore *restore, const struct restore_database_options 
     pg_close(target.conn);
     pg_tools_free(target.tools);
     properties_free(target.properties);
+    archive_free(target.archive);
     strv_free(&target.arguments);
     free(target.name);
     return rc;

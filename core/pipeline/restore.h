@@ -60,9 +60,11 @@ int restore_archive(struct restore *restore, const struct manifest_member *membe
 /* All data of one database through pg_restore, `streams` members at a time. */
 int restore_rows(struct restore *restore, const struct pg_tools *tools, const char *database, const char *target,
                  const struct strv *arguments, int server_version);
-/* One pg_restore over the table of contents in `toc_fd`: `section` "pre-data" or "post-data". */
-int restore_section(struct restore *restore, const struct pg_tools *tools, const char *section, int toc_fd,
-                    const char *target, const struct strv *arguments, int server_version);
+/* pg_restore over the table of contents in `toc_fd`: what stands before the rows, and what comes behind them. */
+int restore_pre_data(const struct pg_tools *tools, int toc_fd, const char *target, const struct strv *arguments,
+                     int server_version);
+int restore_post_data(const struct restore *restore, const struct pg_tools *tools, const struct archive *archive, int toc_fd,
+                      const char *target, const struct strv *arguments, int server_version);
 int restore_tools(const struct restore *restore, int server_version, struct pg_tools **ret_tools);
 
 #endif

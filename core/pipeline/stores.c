@@ -146,20 +146,24 @@ stores_open(const struct config *config, const struct strv *names, unsigned flag
 
     for (size_t i = 0; i < count; i++) {
         const struct config_item *item = names ? NULL : &config->stores.items[i];
+        struct error now;
         int rc = names ? config_find(&config->stores, "store", names->items[i], &item) : 0;
 
-        if (rc < 0)
+        if (rc < 0) {
+            error_free(&last);
             return rc;
+        }
         rc = stores_open_one(config, item, flags, &stores);
         if (rc == 0)
             continue;
         stores.failed++;
         stores.failed_required += item->store->required != 0;
+        error_take(rc, &now);
         if (last.code != 0) {
             (void)error_put(&last);
             log_slot_warn("going on without that store");
         }
-        error_take(rc, &last);
+        last = now;
     }
     if (stores.len == 0 && last.code != 0)
         return error_put(&last);

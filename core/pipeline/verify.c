@@ -148,14 +148,38 @@ verify_thread(void *arg)
     return NULL;
 }
 
+/* The manifest as this store has it: what the caller knows may come from a local cache, or from another store. */
+static int
+verify_manifest(const struct verify_spec *spec)
+{
+    const struct manifest *manifest = spec->manifest;
+    CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, LABEL_MANIFEST);
+    CLEANUP_FREE char *name = mem_printf("store '%s': object '%s'", storage_name(spec->storage), key);
+    CLEANUP_FREE char *known = NULL, *seen = NULL;
+    CLEANUP(manifest_free) struct manifest *stored = NULL;
+    CLEANUP_BUF struct buf data = BUF_INIT(MANIFEST_LIMIT_BYTES);
+    int rc = storage_get_object(spec->storage, key, &data);
+
+    if (rc == 0)
+        rc = manifest_decode(name, data.data, data.len, &stored);
+    if (rc < 0)
+        return rc;
+    known = manifest_encode(manifest);
+    seen = manifest_encode(stored);
+    return strcmp(known, seen) == 0 ? 0 : error_set(ERROR_CORRUPT, "%s is another manifest than the one known of this backup", name);
+}
+
 int
 verify_copy(const struct verify_spec *spec, bool *ret_deep)
 {
     struct verify_run run = { .spec = spec };
-    pthread_t *threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
+    pthread_t *threads;
     unsigned started = 0;
-    int rc;
+    int rc = verify_manifest(spec);
 
+    if (rc < 0)
+        return cancel_or(rc);
+    threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
     run.deep = spec->deep && verify_can_decrypt(spec->manifest, spec->identities);
     (void)pthread_mutex_init(&run.lock, NULL);
     progress_begin("verify", manifest_plain_size(spec->manifest));

@@ -181,8 +181,10 @@ storage_open(const struct config_item *store, unsigned flags, struct storage **r
     CLEANUP(option_set_free) struct option_set *set = NULL;
     int rc = plugin_load(PLUGIN_STORAGE, store->store->plugin, &plugin);
 
-    if (rc < 0)
-        return error_context(rc, "store '%s'", store->name);
+    if (rc < 0) {
+        (void)config_context(store->section, "plugin");
+        return rc;
+    }
     rc = option_fill(&plugin->table, &config_kind("store")->table, store->section, &set);
     if (rc < 0)
         return rc; /* the text begins with path:line: [store NAME] */

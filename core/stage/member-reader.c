@@ -10,11 +10,19 @@
 #include <string.h>
 
 struct reader {
+    const struct storage *storage;
+    const struct member_ref *ref;
     struct member_source *source;
     struct digest *plain;
     member_take *take;
     void *take_ctx;
 };
+
+static int
+member_corrupt(const struct storage *storage, const struct member_ref *ref, int code)
+{
+    return error_context(code, "store '%s': object '%s'", storage_name(storage), ref->key);
+}
 
 /* The plain length travels to the worker in front of the compressed bytes. */
 enum { PIECE_HEAD_BYTES = sizeof(size_t) };
@@ -33,9 +41,12 @@ reader_fill(void *ctx, struct piece *piece)
 static int
 reader_work(void *ctx, struct frame_tools *tools, struct piece *piece)
 {
-    (void)ctx;
+    const struct reader *reader = ctx;
+    int rc;
+
     memcpy(&piece->out_len, piece->in, sizeof piece->out_len);
-    return frame_expand(tools, piece->in + PIECE_HEAD_BYTES, piece->in_len, piece->out, piece->out_len);
+    rc = frame_expand(tools, piece->in + PIECE_HEAD_BYTES, piece->in_len, piece->out, piece->out_len);
+    return rc < 0 ? member_corrupt(reader->storage, reader->ref, rc) : 0;
 }
 
 static int
@@ -48,14 +59,15 @@ reader_drain(void *ctx, struct piece *piece)
 }
 
 static int
-reader_compare(struct reader *reader, const struct member_ref *ref)
+reader_compare(struct reader *reader)
 {
     CLEANUP_FREE char *digest = digest_end(reader->plain);
 
-    if (strcmp(digest, ref->plain_digest) == 0)
+    if (strcmp(digest, reader->ref->plain_digest) == 0)
         return 0;
-    return error_set(ERROR_CORRUPT, "object '%s': the digest of the plain bytes is %s, the manifest says %s", ref->key,
-                     digest, ref->plain_digest);
+    (void)error_set(ERROR_CORRUPT, "the digest of the plain bytes is %s, the manifest says %s", digest,
+                    reader->ref->plain_digest);
+    return member_corrupt(reader->storage, reader->ref, ERROR_CORRUPT);
 }
 
 int
@@ -66,7 +78,7 @@ member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, con
                                       reader_drain };
     CLEANUP(member_source_close) struct member_source *source = NULL;
     CLEANUP(digest_free) struct digest *plain = digest_new(DIGEST_XXH3);
-    struct reader reader = { .plain = plain, .take = take, .take_ctx = ctx };
+    struct reader reader = { .storage = storage, .ref = ref, .plain = plain, .take = take, .take_ctx = ctx };
     int rc = member_source_open(storage, ref, identities, &source);
 
     if (rc < 0)
@@ -75,10 +87,12 @@ member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, con
     rc = conveyor_run(crew, &ops, &reader, pieces);
     if (rc == 0)
         rc = member_source_end(source);
-    return rc < 0 ? rc : reader_compare(&reader, ref);
+    return rc < 0 ? rc : reader_compare(&reader);
 }
 
 struct member_prefix {
+    const struct storage *storage;
+    struct member_ref ref;
     struct member_source *source;
     struct frame_tools *tools;
     unsigned char *stored, *plain;
@@ -96,6 +110,8 @@ member_prefix_open(struct storage *storage, const struct member_ref *ref, const 
     if (rc < 0)
         return rc;
     prefix = mem_zalloc(sizeof *prefix);
+    prefix->storage = storage;
+    prefix->ref = *ref;
     prefix->source = source;
     prefix->tools = frame_tools_new(1);
     prefix->stored = mem_pages_alloc(frame_bound());
@@ -113,11 +129,11 @@ prefix_next(struct member_prefix *prefix)
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return error_set(ERROR_CORRUPT, "the member ends too early");
+        return member_corrupt(prefix->storage, &prefix->ref, error_set(ERROR_CORRUPT, "the member ends too early"));
     rc = frame_expand(prefix->tools, prefix->stored, len, prefix->plain, plain_len);
     prefix->pos = 0;
     prefix->len = rc < 0 ? 0 : plain_len;
-    return rc;
+    return rc < 0 ? member_corrupt(prefix->storage, &prefix->ref, rc) : 0;
 }
 
 int

@@ -165,7 +165,7 @@ target_start(struct outlet *outlet, size_t i)
 }
 
 /* A part size that all stores take, and the tightest of their limits. */
-static void
+static int
 outlet_part_sizes(struct outlet *outlet)
 {
     outlet->part_limit = UINT32_MAX;
@@ -182,6 +182,15 @@ outlet_part_sizes(struct outlet *outlet)
     }
     if (outlet->part_size > outlet->part_max)
         outlet->part_size = outlet->part_max;
+    for (size_t i = 0; i < outlet->count; i++) {
+        struct storage_limits limits = storage_limits(outlet->targets[i].storage);
+
+        if (outlet->part_size < limits.part_min)
+            return error_set(ERROR_USAGE, "store '%s' takes parts from %llu bytes, another store of this run up to %llu only",
+                             storage_name(outlet->targets[i].storage), (unsigned long long)limits.part_min,
+                             (unsigned long long)outlet->part_max);
+    }
+    return 0;
 }
 
 int
@@ -189,6 +198,7 @@ outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct
 {
     CLEANUP(outlet_free) struct outlet *outlet = mem_zalloc(sizeof *outlet);
     unsigned widest = 1;
+    int rc;
 
     assert(count > 0);
     (void)pthread_mutex_init(&outlet->lock, NULL);
@@ -204,11 +214,12 @@ outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct
         if (storage_parallel(stores[i]) > widest)
             widest = storage_parallel(stores[i]);
     }
-    outlet_part_sizes(outlet);
+    rc = outlet_part_sizes(outlet);
+    if (rc < 0)
+        return rc;
     outlet->parts = part_pool_new(objects + widest + 1);
     for (size_t i = 0; i < count; i++) {
-        int rc = target_start(outlet, i);
-
+        rc = target_start(outlet, i);
         if (rc < 0)
             return rc;
     }
@@ -340,10 +351,10 @@ static uint64_t
 object_part_size(const struct outlet_object *object)
 {
     const struct outlet *outlet = object->outlet;
-    uint32_t step = outlet->part_limit / PART_GROWTH_STEPS;
+    uint32_t step = outlet->part_limit < PART_GROWTH_STEPS ? 1 : outlet->part_limit / PART_GROWTH_STEPS;
     uint64_t size = outlet->part_size;
 
-    for (uint32_t used = step; step > 0 && object->number > used && size <= outlet->part_max / 2; used += step)
+    for (uint32_t used = step; object->number > used && size <= outlet->part_max / 2; used += step)
         size *= 2;
     return size;
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -17,6 +18,7 @@ enum {
     FRAME_COUNT_LIMIT = 0x8000000, /* of the seekable format; 512 TiB in frames of 4 MiB */
     DESCRIPTOR_CHECKSUMS = 0x80,   /* each entry has 4 more bytes */
     DESCRIPTOR_RESERVED = 0x7c,
+    FRAME_CHECKSUM_FLAG = 0x04,
 };
 
 struct frame_tools {
@@ -87,6 +89,19 @@ frame_compress(struct frame_tools *tools, const void *plain, size_t len, void *o
     return 0;
 }
 
+static uint32_t
+get32(const unsigned char *p)
+{
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* `data` begins with a whole frame: its descriptor is behind the magic number (RFC 8878, 3.1.1.1.1). */
+static bool
+frame_has_checksum(const unsigned char *data)
+{
+    return get32(data) == ZSTD_MAGICNUMBER && (data[4] & FRAME_CHECKSUM_FLAG) != 0;
+}
+
 int
 frame_expand(struct frame_tools *tools, const void *data, size_t len, void *out, size_t plain_len)
 {
@@ -98,6 +113,8 @@ frame_expand(struct frame_tools *tools, const void *data, size_t len, void *out,
         return error_set(PGCASK_FAILED, "zstd could not make a decompressor: out of memory");
     if (ZSTD_findFrameCompressedSize(data, len) != len)
         return error_set(ERROR_CORRUPT, "the compressed frame does not have the length that its table says");
+    if (!frame_has_checksum(data))
+        return error_set(ERROR_CORRUPT, "a compressed frame has no checksum");
     got = ZSTD_decompressDCtx(tools->expander, out, plain_len, data, len);
     if (ZSTD_isError(got))
         return error_set(ERROR_CORRUPT, "a compressed frame cannot be read: %s", ZSTD_getErrorName(got));
@@ -118,12 +135,6 @@ put32(unsigned char *p, uint32_t value)
 {
     for (int i = 0; i < 4; i++)
         p[i] = (unsigned char)(value >> (8 * i));
-}
-
-static uint32_t
-get32(const unsigned char *p)
-{
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 int

@@ -20,7 +20,7 @@
 
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
-requires psql pg_dump pg_restore jq zstd age
+requires psql pg_dump pg_restore jq zstd age python3
 
 # scene NAME - a fresh $dir: identity.txt, recipient.txt; state/ and stores come with the first run
 scene()
@@ -144,6 +144,19 @@ sql()
     psql -XAtq -v ON_ERROR_STOP=1 -d "$@"
 }
 
+# drop_database NAME - one with a subscription, too
+drop_database()
+{
+    local name
+
+    sql "$1" -c "SELECT quote_ident(subname) FROM pg_subscription s JOIN pg_database d ON d.oid = subdbid
+                 WHERE datname = current_database()" | while read -r name; do
+        sql "$1" -c "ALTER SUBSCRIPTION $name DISABLE" -c "ALTER SUBSCRIPTION $name SET (slot_name = NONE)" \
+            -c "DROP SUBSCRIPTION $name"
+    done
+    dropdb --force "$1"
+}
+
 # load_rich_data - the three rich databases; their names are helpdesk, $cellar and western
 load_rich_data()
 {
@@ -168,4 +181,51 @@ END
     chmod 755 "$dir/gate"
     rm -f "$dir/arrived" "$dir/open"
     echo "$dir/gate"
+}
+
+# gate_rows - another one: each pg_restore of rows gets a part of them, then $dir/arrived comes, and the rest follows $dir/open
+gate_rows()
+{
+    cat >"$dir/gate" <<END
+#!/usr/bin/env python3
+import os, shutil, subprocess, sys, time
+if not sys.argv[1].endswith('pg_restore') or '--section=data' not in sys.argv:
+    os.execvp(sys.argv[1], sys.argv[1:])
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+try:
+    child.stdin.write(sys.stdin.buffer.read(100000))
+    child.stdin.flush()
+    open('$dir/arrived', 'w').close()
+    while not os.path.exists('$dir/open') and os.path.isdir('$dir'):
+        time.sleep(0.02)
+    shutil.copyfileobj(sys.stdin.buffer, child.stdin)
+    child.stdin.close()
+except BrokenPipeError:
+    pass
+os._exit(child.wait())
+END
+    chmod 755 "$dir/gate"
+    rm -f "$dir/arrived" "$dir/open"
+    echo "$dir/gate"
+}
+
+# flip FILE OFFSET - turn the bits of one byte
+flip()
+{
+    python3 - "$@" <<'END'
+import sys
+with open(sys.argv[1], 'r+b') as f:
+    f.seek(min(int(sys.argv[2]), f.seek(0, 2) - 1))
+    at = f.tell()
+    byte = f.read(1)[0]
+    f.seek(at)
+    f.write(bytes([byte ^ 255]))
+END
+}
+
+# ended PID - wait for a background job; its exit code is in $code then
+ended()
+{
+    code=0
+    wait "$1" || code=$?
 }

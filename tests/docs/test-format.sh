@@ -29,7 +29,7 @@ write_config()
     cat >"$tmp/$2.ini" <<END
 [pgcask]
 $1
-state_dir = "$tmp/state"
+state_dir = "$tmp/state-$2"
 
 [cluster rich]
 conninfo = "host=$PGHOST port=$PGPORT user=postgres dbname=postgres"

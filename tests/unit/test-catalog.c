@@ -14,7 +14,7 @@
 #include "catalog/label.h"
 #include "unit-dir.h"
 #include "unit-manifest.h"
-#include "unit-store.h"
+#include "unit-fake.h"
 #include "unit-talk.h"
 #include "unit.h"
 
