@@ -73,15 +73,22 @@ config_store(const struct config_item *item, struct option_set **ret_set)
     return option_fill(&plugin->table, &config_kind("store")->table, item->section, ret_set);
 }
 
-/* The keys, read as a backup and a restore would read them. */
+/* What is read later than the config itself: the keys, and the plugins' part of the stores. */
 static int
-config_keys(const struct config *config)
+config_check(const struct config *config)
 {
     CLEANUP(age_recipients_free) struct age_recipients *recipients = NULL;
     CLEANUP(age_identities_free) struct age_identities *identities = NULL;
     int rc = config->jobs.len > 0 ? keys_recipients(config, &recipients) : 0;
 
-    return rc < 0 ? rc : keys_identities(config, false, &identities);
+    if (rc == 0)
+        rc = keys_identities(config, false, &identities);
+    for (size_t i = 0; rc == 0 && i < config->stores.len; i++) {
+        CLEANUP(option_set_free) struct option_set *set = NULL;
+
+        rc = config_store(&config->stores.items[i], &set);
+    }
+    return rc;
 }
 
 static int
@@ -118,7 +125,7 @@ config_run(struct cmd_args *args)
     if (rc == 0)
         rc = cmd_config(args, &config);
     if (rc == 0)
-        rc = config_keys(config);
+        rc = config_check(config);
     if (rc < 0)
         return rc;
     if (all == NULL)

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LOCK_NOT_AVAILABLE "55P03" /* SQLSTATE */
+
 struct pg_conn {
     PGconn *pq;
     PGcancel *cancel;
@@ -132,9 +134,16 @@ pg_result(struct pg_conn *conn, PGresult *result)
 {
     ExecStatusType status = PQresultStatus(result);
 
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    int rc;
+
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
         return 0;
-    return pg_failed(conn, "PostgreSQL refused");
+    rc = pg_failed(conn, "PostgreSQL refused");
+    if (rc == PGCASK_FAILED && state != NULL && strcmp(state, LOCK_NOT_AVAILABLE) == 0)
+        return error_hint(rc, "another session holds a table (pg_locks shows which one); lock_timeout in [cluster …] is how "
+                              "long to wait");
+    return rc;
 }
 
 int
@@ -218,7 +227,7 @@ pg_field_text(struct buf *text, const PGresult *result, int row, int column)
     if (PQgetisnull(result, row, column))
         return buf_adds(text, "\\N");
     for (const char *p = PQgetvalue(result, row, column); *p != '\0' && rc == 0; p++) {
-        static const char special[] = "\t\n\r\\", letters[] = "tnr\\";
+        static const char special[] = "\b\t\n\v\f\r\\", letters[] = "btnvfr\\";
         const char *found = strchr(special, *p);
 
         rc = found ? buf_addf(text, "\\%c", letters[found - special]) : buf_add(text, p, 1);

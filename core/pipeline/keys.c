@@ -12,7 +12,7 @@
 static int
 keys_context(const struct config *config, const char *key, int rc)
 {
-    const struct ini_section *section = ini_section(config->ini, "pgcask", "");
+    const struct ini_section *section = config->ini ? ini_section(config->ini, "pgcask", "") : NULL;
 
     return rc == ERROR_USAGE && section != NULL ? config_context(section, key) : rc;
 }

@@ -166,7 +166,9 @@ verify_manifest(const struct verify_spec *spec)
         return rc;
     known = manifest_encode(manifest);
     seen = manifest_encode(stored);
-    return strcmp(known, seen) == 0 ? 0 : error_set(ERROR_CORRUPT, "%s is another manifest than the one known of this backup", name);
+    if (strcmp(known, seen) != 0)
+        return error_set(ERROR_CORRUPT, "%s is another manifest than the one known of this backup", name);
+    return 0;
 }
 
 int

@@ -55,6 +55,14 @@ local_open_temp(struct local_upload *upload)
     return upload->fd;
 }
 
+static bool
+local_dir_is_gone(const struct local_upload *upload)
+{
+    struct stat st;
+
+    return fstat(upload->dir_fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* A new file in the key's directory. -1 with errno; ENOENT when the directory was removed meanwhile. */
 static int
 local_open_upload(struct local *local, struct local_upload *upload)
@@ -67,6 +75,8 @@ local_open_upload(struct local *local, struct local_upload *upload)
 #ifndef LOCAL_WITHOUT_TMPFILE
     if (local->proc) {
         upload->fd = openat(upload->dir_fd, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+        if (upload->fd < 0 && errno == EPERM && local_dir_is_gone(upload))
+            errno = ENOENT; /* what ext4 says of a directory without a name */
         if (upload->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
             return upload->fd;
     }
@@ -171,14 +181,6 @@ local_name_it(const struct local_upload *upload)
     if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK) /* no hard links here */
         return renameat2(upload->dir_fd, upload->temp, upload->dir_fd, upload->leaf, RENAME_NOREPLACE);
     return -1;
-}
-
-static bool
-local_dir_is_gone(const struct local_upload *upload)
-{
-    struct stat st;
-
-    return fstat(upload->dir_fd, &st) == 0 && st.st_nlink == 0;
 }
 
 static int

@@ -35,6 +35,7 @@ scene()
 # configure [FILE] <TEXT - write the config, private to us
 configure()
 {
+    rm -f "${1:-$dir/pgcask.ini}"
     (umask 077 && cat >"${1:-$dir/pgcask.ini}")
 }
 
@@ -183,26 +184,29 @@ END
     echo "$dir/gate"
 }
 
-# gate_rows - another one: each pg_restore of rows gets a part of them, then $dir/arrived comes, and the rest follows $dir/open
-gate_rows()
+# gate_within PROGRAM ARGUMENT - the same, but in the middle of what PROGRAM with that argument writes or, when it is
+# pg_restore, reads: 100 kB pass, and the rest when $dir/open is there
+gate_within()
 {
     cat >"$dir/gate" <<END
 #!/usr/bin/env python3
 import os, shutil, subprocess, sys, time
-if not sys.argv[1].endswith('pg_restore') or '--section=data' not in sys.argv:
+if not sys.argv[1].endswith('$1') or '$2' not in sys.argv:
     os.execvp(sys.argv[1], sys.argv[1:])
-child = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE)
+reads = sys.argv[1].endswith('pg_restore')
+child = subprocess.Popen(sys.argv[1:], **{'stdin' if reads else 'stdout': subprocess.PIPE})
+source, sink = (sys.stdin.buffer, child.stdin) if reads else (child.stdout, sys.stdout.buffer)
 try:
-    child.stdin.write(sys.stdin.buffer.read(100000))
-    child.stdin.flush()
+    sink.write(source.read(100000))
+    sink.flush()
     open('$dir/arrived', 'w').close()
     while not os.path.exists('$dir/open') and os.path.isdir('$dir'):
         time.sleep(0.02)
-    shutil.copyfileobj(sys.stdin.buffer, child.stdin)
-    child.stdin.close()
+    shutil.copyfileobj(source, sink)
+    sink.close()
 except BrokenPipeError:
     pass
-os._exit(child.wait())
+os._exit(child.wait() % 256)
 END
     chmod 755 "$dir/gate"
     rm -f "$dir/arrived" "$dir/open"

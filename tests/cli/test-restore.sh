@@ -191,7 +191,7 @@ start_cut_restore()
     databases >"$dir/before"
     configure "$dir/gated.ini" <<END
 $(pgcask_section "jobs = 2")
-$(cluster_section "exec = $(gate_rows)")
+$(cluster_section "exec = $(gate_within pg_restore --section=data)")
 $(store_section one)
 $(job_section daily "databases = helpdesk")
 END

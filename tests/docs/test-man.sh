@@ -333,7 +333,8 @@ test_sample_files_are_accepted()
     local file copy
 
     mkdir -p "$tmp/etc/pgcask"
-    (umask 077 && tee "$tmp/etc/pgcask/chain.password" <<<cooper >"$tmp/etc/pgcask/password")
+    (umask 077 && echo cooper >"$tmp/etc/pgcask/chain.password")
+    "$PGCASK" key new --output "$tmp/etc/pgcask/identity.txt" >"$tmp/etc/pgcask/recipients.txt"
     for file in "$top"/conf/*.ini "$top"/conf/examples/*.ini; do
         copy=$tmp/$(basename "$file")
         sed -E "s,= /(etc|var|mnt|backups|usr)/,= $tmp/\\1/," "$file" >"$copy"

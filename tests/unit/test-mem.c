@@ -17,10 +17,17 @@
 
 #include "unit.h"
 
-/* The sanitizer's allocator shall answer as the real one does. */
+/* The sanitizers' allocators shall answer as the real one does. */
 const char *__asan_default_options(void);
 const char *
 __asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
+const char *__tsan_default_options(void);
+const char *
+__tsan_default_options(void)
 {
     return "allocator_may_return_null=1";
 }
