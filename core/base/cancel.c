@@ -63,12 +63,17 @@ cancel_thread(void *signals)
 {
     int number;
 
-    while (sigwait(signals, &number) == 0) {
-        if (cancel_requested())
-            _exit(1); /* the second time somebody really means it; nothing visible is half done */
-        cancel_request();
-    }
-    return NULL;
+    if (sigwait(signals, &number) != 0)
+        return NULL;
+    /* the second time somebody really means it, and it must end us even while a hook hangs: this thread, the only one
+     * that does not block the signals, stays for that; nothing visible is half done */
+    (void)signal(SIGINT, SIG_DFL);
+    (void)signal(SIGTERM, SIG_DFL);
+    (void)signal(SIGHUP, SIG_DFL);
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    cancel_request();
+    for (;;)
+        (void)pause();
 }
 
 void

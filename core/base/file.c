@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,10 +166,12 @@ static int
 file_place(const char *path, const void *data, size_t len, bool replace)
 {
     CLEANUP_FREE char *parent = file_parent(path);
-    CLEANUP_FREE char *temp = mem_printf("%s.tmp-%d", path, (int)getpid());
+    CLEANUP_FREE char *temp = NULL;
+    uint64_t random = 0;
     int rc;
 
-    (void)unlink(temp); /* left by a process of the same pid that was killed */
+    (void)getrandom(&random, sizeof random, GRND_NONBLOCK); /* another container may have our pid; O_EXCL sees the rest */
+    temp = mem_printf("%s.tmp-%d-%016" PRIx64, path, (int)getpid(), random);
     rc = file_fill(temp, data, len);
     if (rc == 0 && replace && rename(temp, path) < 0)
         rc = error_errno(PGCASK_FAILED, "could not rename '%s' to '%s'", temp, path);

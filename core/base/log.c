@@ -28,9 +28,7 @@ log_shows(enum log_level level)
     return level <= shown;
 }
 
-/* Foreign text must not be able to steer a terminal or fake a line of its own: control characters become '?', and what
- * follows a newline is indented. Owned by the caller. */
-static char *
+char *
 log_defuse(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
@@ -130,9 +128,11 @@ log_prefix(const char *prefix)
 void
 log_transient(const char *line)
 {
+    CLEANUP_FREE char *safe = log_defuse(line);
+
     (void)pthread_mutex_lock(&lock);
     if (*line != '\0' || transient_shown)
-        (void)fprintf(stderr, "\r\033[K%s", line);
+        (void)fprintf(stderr, "\r\033[K%.*s", (int)strcspn(safe, "\n"), safe);
     transient_shown = *line != '\0';
     (void)fflush(stderr);
     (void)pthread_mutex_unlock(&lock);

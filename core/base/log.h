@@ -26,6 +26,10 @@ void log_slot_warn(const char *consequence); /* "…, <consequence>" behind the 
 /* A prefix of this thread's lines ("store 'offsite'"), borrowed; NULL ends it. Returns the one before. */
 const char *log_prefix(const char *prefix);
 
+/* Foreign text must not be able to steer a terminal or fake a line of its own: control characters become '?', and what
+ * follows a newline is indented. Owned by the caller. */
+char *log_defuse(const char *text);
+
 /* The line a terminal shows while something long runs; "" takes it away. Never called when stderr is no terminal. */
 void log_transient(const char *line);
 

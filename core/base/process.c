@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TALK_LIMIT_BYTES = 64 * 1024, PIPE_BYTES = 1024 * 1024, PASS_FD = 3 };
+enum { PIPE_BYTES = 1024 * 1024, PASS_FD = 3 };
 
 extern char **environ;
 
@@ -198,8 +198,8 @@ close_and_forget(int *fd)
 static char *
 process_talk(int err_fd)
 {
-    char *text = mem_zalloc(TALK_LIMIT_BYTES + 1);
-    ssize_t len = pread(err_fd, text, TALK_LIMIT_BYTES, 0);
+    char *text = mem_zalloc(PROCESS_TALK_LIMIT_BYTES + 1);
+    ssize_t len = pread(err_fd, text, PROCESS_TALK_LIMIT_BYTES, 0);
 
     if (len < 0)
         len = 0;

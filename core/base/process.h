@@ -10,6 +10,8 @@
 
 #include <sys/types.h>
 
+enum { PROCESS_TALK_LIMIT_BYTES = 64 * 1024 }; /* of stderr, more is left out */
+
 enum process_stream {
     PROCESS_NULL, /* /dev/null */
     PROCESS_PIPE, /* our end is in struct process */

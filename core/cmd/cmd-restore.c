@@ -133,7 +133,7 @@ run_database(struct command *command)
 {
     struct cmd_args *args = command->args;
     const struct pg_server server = { command->restore.conninfo, command->restore.password };
-    CLEANUP_FREE char *time = clock_compact(clock_now_s()), *name = NULL, *kept = NULL;
+    CLEANUP_FREE char *name = NULL, *kept = NULL;
     struct restore_database_options wanted = {
         .database = command->database,
         .into = cmd_arg(args, "into"),
@@ -147,8 +147,7 @@ run_database(struct command *command)
     if (wanted.existing && (wanted.into == NULL || cmd_flag(args, "swap")))
         return error_set(ERROR_USAGE, "--existing needs --into NAME, and no --swap");
     if (wanted.into == NULL) {
-        name = mem_printf("%.40s_restored_%s", command->database, time);
-        wanted.into = name;
+        wanted.into = name = swap_dated(command->database, "restored");
     }
     rc = restore_database(&command->restore, &wanted);
     if (rc < 0)

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "pipeline/repo.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,15 +22,34 @@ static const struct cmd_option options[] = {
     { NULL, 0, NULL, NULL },
 };
 
+/* printf to stdout; texts of a manifest must not be able to steer a terminal. */
+static void __attribute__((format(printf, 1, 2)))
+show_line(const char *format, ...)
+{
+    va_list args;
+    char *text = NULL;
+    CLEANUP_FREE char *safe = NULL;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = mem_strdup("");
+    va_end(args);
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
+            *p = '?';
+    safe = text;
+    (void)fputs(safe, stdout);
+}
+
 static void
 show_members(const struct manifest *manifest)
 {
-    (void)printf("\n%-44s %-10s %10s %10s\n", "MEMBER", "ROLE", "PLAIN", "STORED");
+    show_line("\n%-44s %-10s %10s %10s\n", "MEMBER", "ROLE", "PLAIN", "STORED");
     for (size_t i = 0; i < manifest->member_count; i++) {
         const struct manifest_member *member = &manifest->members[i];
         CLEANUP_FREE char *plain = format_size(member->plain_size), *stored = format_size(member->stored_size);
 
-        (void)printf("%-44s %-10s %10s %10s\n", member->object, member->role, plain, stored);
+        show_line("%-44s %-10s %10s %10s\n", member->object, member->role, plain, stored);
     }
 }
 
@@ -37,9 +57,9 @@ static void
 show_checks(const struct manifest *manifest)
 {
     if (manifest->check_count > 0)
-        (void)printf("\n%-20s %-16s %s\n", "CHECK", "DATABASE", "RESULT");
+        show_line("\n%-20s %-16s %s\n", "CHECK", "DATABASE", "RESULT");
     for (size_t i = 0; i < manifest->check_count; i++)
-        (void)printf("%-20s %-16s %s", manifest->checks[i].name, manifest->checks[i].database, manifest->checks[i].result);
+        show_line("%-20s %-16s %s", manifest->checks[i].name, manifest->checks[i].database, manifest->checks[i].result);
 }
 
 static void
@@ -52,7 +72,7 @@ show_copies(const struct repo *repo, const struct catalog_backup *backup)
         CLEANUP_FREE char *when = clock_iso(copy->verdict_s);
 
         if (copy->manifest)
-            (void)printf("store:       %s, %s%s%s\n", storage_name(repo->stores.items[copy->store]), words[copy->state],
+            show_line("store:       %s, %s%s%s\n", storage_name(repo->stores.items[copy->store]), words[copy->state],
                          copy->state == CATALOG_UNVERIFIED ? "" : " on ", copy->state == CATALOG_UNVERIFIED ? "" : when);
     }
 }
@@ -64,19 +84,19 @@ show_text(const struct repo *repo, const struct catalog_backup *backup, const st
     CLEANUP_FREE char *recipients = strv_join(&manifest->recipients, " ");
     CLEANUP_FREE char *took = format_duration((manifest->finished_s - manifest->started_s) * 1000);
 
-    (void)printf("backup:      %s\ncluster:     %s (system identifier %s)\njob:         %s\n", manifest->id,
+    show_line("backup:      %s\ncluster:     %s (system identifier %s)\njob:         %s\n", manifest->id,
                  manifest->cluster, manifest->system_identifier, manifest->job);
-    (void)printf("kind:        %s, content %s%s\n", manifest->kind, manifest->content,
+    show_line("kind:        %s, content %s%s\n", manifest->kind, manifest->content,
                  manifest->selection ? ", a selection of tables" : "");
-    (void)printf("begun:       %s\nfinished:    %s (%s)\n", started, finished, took);
-    (void)printf("server:      PostgreSQL %s, dumped by pg_dump %s and %s\n", manifest->server_text,
+    show_line("begun:       %s\nfinished:    %s (%s)\n", started, finished, took);
+    show_line("server:      PostgreSQL %s, dumped by pg_dump %s and %s\n", manifest->server_text,
                  manifest->dump_version, manifest->tool);
-    (void)printf("encrypted:   %s\n", manifest->recipients.len > 0 ? recipients : "no");
+    show_line("encrypted:   %s\n", manifest->recipients.len > 0 ? recipients : "no");
     show_copies(repo, backup);
     for (size_t i = 0; i < manifest->database_count; i++) {
         CLEANUP_FREE char *size = format_size(manifest->databases[i].size);
 
-        (void)printf("database:    %s (%s on the server)\n", manifest->databases[i].name, size);
+        show_line("database:    %s (%s on the server)\n", manifest->databases[i].name, size);
     }
     show_members(manifest);
     show_checks(manifest);

@@ -33,7 +33,7 @@ struct verify_cmd {
     struct pg_tools *tools;
     struct strv list_argv;
     bool deep;
-    size_t good, bad;
+    size_t good, bad, failed; /* copies; failed: not to be told */
 };
 
 /* pg_restore for the tables of contents: worth a warning when it is not here, no failure. */
@@ -66,6 +66,12 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, stru
 
     if (rc == ERROR_CANCELLED || rc == ERROR_USAGE) /* the wrong key says nothing of the bytes */
         return rc;
+    if (rc < 0 && !verify_is_bad(rc)) {
+        log_slot_error();
+        verify->failed++;
+        (void)printf("%s %s not verified\n", manifest->id, storage_name(storage));
+        return 0;
+    }
     if (rc < 0) {
         CLEANUP_FREE char *problem = mem_strdup(error_text());
 
@@ -145,6 +151,8 @@ verify_run(struct cmd_args *args)
     }
     if (rc == 0 && verify.bad > 0)
         rc = error_set(PGCASK_FAILED, "%zu of %zu copies are bad", verify.bad, verify.bad + verify.good);
+    if (rc == 0 && verify.failed > 0)
+        rc = error_set(PGCASK_FAILED, "%zu copies could not be verified", verify.failed);
     if (rc == 0 && verify.repo.stores.failed > 0)
         rc = CMD_DEGRADED;
     crew_free(verify.crew);

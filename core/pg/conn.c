@@ -103,7 +103,10 @@ pg_connect(const struct pg_server *server, const char *database, struct pg_conn 
     rc = pg_run_always(conn, "SET standard_conforming_strings = on; SET statement_timeout = 0; SET lock_timeout = 0; "
                              "SET idle_in_transaction_session_timeout = 0; SET datestyle = ISO; SET intervalstyle = postgres; "
                              "SET extra_float_digits = 3; SET client_min_messages = warning; SET timezone = 'UTC'; "
-                             "SELECT pg_catalog.set_config('search_path', '', false)");
+                             "SELECT pg_catalog.set_config('search_path', '', false); "
+                      /* parameters of later majors */
+                      "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
+                      " WHERE name IN ('idle_session_timeout', 'transaction_timeout')");
     if (rc < 0)
         return rc;
     *ret_conn = STEAL(conn);
@@ -400,6 +403,26 @@ conninfo_get(const char *conninfo, const char *key, char **ret_value)
             *ret_value = mem_strdup(option->val);
     PQconninfoFree(options);
     return 0;
+}
+
+int
+pg_conninfo_public(const char *conninfo)
+{
+    PQconninfoOption *options;
+    int rc = conninfo_parse(conninfo, &options);
+
+    if (rc < 0)
+        return rc;
+    for (PQconninfoOption *option = options; option->keyword != NULL && rc == 0; option++) {
+        bool secret = (option->dispchar != NULL && *option->dispchar == '*') || strstr(option->keyword, "secret") != NULL;
+
+        if (option->val == NULL || *option->val == '\0' || !secret)
+            continue;
+        (void)error_set(ERROR_USAGE, "conninfo holds %s, which would be seen in the arguments of pg_dump", option->keyword);
+        rc = error_hint(ERROR_USAGE, "put it into a service file (service = NAME), or use a key without a passphrase");
+    }
+    PQconninfoFree(options);
+    return rc;
 }
 
 int

@@ -55,6 +55,8 @@ char *pg_literal(struct pg_conn *conn, const char *text);
 
 /* conninfo for a program: without its password, with another database. Owned by the caller. */
 int pg_conninfo(const char *conninfo, const char *database, char **ret_text);
+/* ERROR_USAGE when it holds a secret (sslpassword, …), which must not become an argument of a program. */
+int pg_conninfo_public(const char *conninfo);
 /* The password in it, NULL for none; owned by the caller, who wipes it. */
 int pg_conninfo_password(const char *conninfo, char **ret_password);
 /* Its dbname, "postgres" when it names none. */

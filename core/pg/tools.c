@@ -64,6 +64,8 @@ tools_dir(const struct pg_tools_spec *spec)
     if (spec->server_version == 0) /* no server: only the newest reads the archives of all */
         for (int major = NEWEST_MAJOR; dir == NULL && major > 0; major--)
             dir = tools_dir_of(major);
+    for (int major = NEWEST_MAJOR; spec->server_version == 0 && dir == NULL && major > 0; major--)
+        dir = tools_dir_of(major); /* for archives of any age: the newest */
     for (int major = spec->server_version / 10000; dir == NULL && major <= NEWEST_MAJOR; major++)
         dir = tools_dir_of(major);
     return dir ? dir : mem_strdup("");
@@ -160,6 +162,8 @@ pg_tools_dbname(const struct pg_tools *tools, const char *database, struct strv 
     int rc = pg_conninfo(tools->conninfo, database, &conninfo);
 
     if (rc == 0)
+        rc = pg_conninfo_public(conninfo);
+    if (rc == 0)
         strv_addf(argv, "--dbname=%s", conninfo);
     return rc;
 }
@@ -173,6 +177,8 @@ pg_tools_start(const struct pg_tools *tools, const struct strv *argv, const char
     int rc;
 
     strv_add(&env, "PGAPPNAME=pgcask");
+    strv_add(&env, "LC_ALL=C"); /* their words are read here, and shown in error messages */
+    strv_add(&env, "LANGUAGE=C");
     if (options != NULL)
         strv_addf(&env, "PGOPTIONS=%s", options);
     if (tools->password != NULL)

@@ -22,7 +22,7 @@ struct pg_tools_spec {
     int server_version;   /* 150020 */
 };
 
-/* Looks for the server's own major in the usual places, then for a newer one, then in PATH; asks pg_dump for its
+/* Looks for the server's own major (version 0: the newest there is) in the usual places, then for a newer one, then in PATH; asks pg_dump for its
  * version. ERROR_USAGE when there is none, or only one older than the server. */
 int pg_tools_find(const struct pg_tools_spec *spec, struct pg_tools **ret_tools);
 void pg_tools_free(struct pg_tools *tools);

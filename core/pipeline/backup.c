@@ -20,6 +20,7 @@
 #include "base/parse.h"
 #include "catalog/catalog.h"
 #include "catalog/label.h"
+#include "pipeline/claim.h"
 #include "pipeline/dump.h"
 #include "pipeline/keys.h"
 #include "pipeline/ledger.h"
@@ -113,33 +114,6 @@ backup_source(struct backup *backup)
     return pg_tools_find(&spec, &dump->tools);
 }
 
-/* An id that no store knows: two short runs may fall into one second. */
-static int
-backup_choose_id(struct backup *backup)
-{
-    for (;;) {
-        CLEANUP_FREE char *id = label_id(clock_now_s(), backup->job->name);
-        CLEANUP_FREE char *prefix = label_backup(backup->cluster->name, id);
-        bool taken = false;
-
-        for (size_t i = 0; i < backup->stores.len; i++) {
-            CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
-            int rc = storage_list(backup->stores.items[i], prefix, &list);
-
-            if (rc < 0)
-                return rc;
-            taken |= list.len > 0;
-        }
-        if (!taken) {
-            backup->id = STEAL(id);
-            backup->dump.id = backup->id;
-            return 0;
-        }
-        if (cancel_sleep_ms(1000) < 0)
-            return ERROR_CANCELLED;
-    }
-}
-
 static int
 backup_manifest_start(struct backup *backup)
 {
@@ -186,21 +160,22 @@ backup_prepare(struct backup *backup)
         return rc;
     for (size_t i = 0; i < backup->stores.len; i++)
         stores_sweep(backup->stores.items[i], backup->cluster->name);
-    rc = backup_choose_id(backup);
-    if (rc == 0)
-        rc = backup_manifest_start(backup);
+    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams, &backup->outlet);
     if (rc < 0)
         return rc;
-    backup->crew = backup->dump.crew = crew_new(backup->dump.streams, (int)backup->config->main->compress_level);
-    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams, &backup->outlet);
     backup->dump.outlet = backup->outlet;
-    return rc;
+    backup->crew = backup->dump.crew = crew_new(backup->dump.streams, (int)backup->config->main->compress_level);
+    rc = claim_id(&backup->stores, backup->outlet, backup->cluster->name, backup->job->name, &backup->id, &backup->lease);
+    backup->dump.id = backup->id;
+    return rc < 0 ? rc : backup_manifest_start(backup);
 }
 
 /* ---- writing ---- */
 
 static const char all_databases_sql[] =
-    "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY 1";
+    "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
+    " AND datconnlimit <> -2" /* left behind by a DROP DATABASE that was interrupted: nobody can connect to it */
+    " ORDER BY 1";
 
 static int
 backup_databases(struct backup *backup, struct strv *ret_names)
@@ -230,14 +205,10 @@ backup_databases(struct backup *backup, struct strv *ret_names)
 static int
 backup_write(struct backup *backup)
 {
-    CLEANUP_FREE char *text = NULL, *key = NULL, *manifest = NULL;
+    CLEANUP_FREE char *key = NULL, *manifest = NULL;
     CLEANUP_STRV struct strv databases = { 0 };
-    int rc = stores_lease(backup->cluster->name, backup->id, &backup->lease, &text);
+    int rc = backup_databases(backup, &databases);
 
-    if (rc == 0)
-        rc = outlet_put(backup->outlet, backup->lease, text, strlen(text));
-    if (rc == 0)
-        rc = backup_databases(backup, &databases);
     if (rc == 0)
         rc = dump_cluster(&backup->dump);
     for (size_t i = 0; rc == 0 && i < databases.len; i++)
@@ -270,17 +241,17 @@ backup_dropped(struct backup *backup)
 {
     size_t required = 0;
 
-    for (size_t i = 0; backup->outlet != NULL && i < backup->stores.len; i++) {
+    for (size_t i = 0; i < backup->stores.len; i++) {
         const struct error *why;
 
         if (outlet_alive(backup->outlet, i, &why))
             continue;
-        if (backup->committed) {
-            log_warn("%s, going on without store '%s'", why->text, storage_name(backup->stores.items[i]));
-            if (why->hint != NULL)
-                log_warn("HINT: %s", why->hint);
-        }
-        stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
+        (void)error_set(why->code, "%s", why->text ? why->text : "no reason was given");
+        if (why->hint != NULL)
+            (void)error_hint(why->code, "%s", why->hint);
+        log_slot_warn("going on without that store");
+        if (why->code != PGCASK_EXISTS) /* then it is somebody else's */
+            stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
         required += backup_store_required(backup, i);
     }
     return required;
@@ -328,6 +299,7 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
         log_info("no identity on this host: verifying stored digests only");
     pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
     for (size_t i = 0; i < backup->stores.len; i++) {
+        struct error now;
         int rc;
 
         if (!outlet_alive(backup->outlet, i, NULL))
@@ -338,11 +310,12 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
             deep = false;
             continue;
         }
+        error_take(rc, &now);
         if (last.code != 0) {
             (void)error_put(&last);
-            log_slot_warn("that copy is bad");
+            log_slot_warn("that copy could not be verified");
         }
-        error_take(rc, &last);
+        last = now;
         *ret_bad_required += backup_store_required(backup, i);
         if (rc == ERROR_CANCELLED)
             break;
@@ -351,7 +324,7 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
         return 0;
     if (good > 0 && last.code != ERROR_CANCELLED) {
         (void)error_put(&last);
-        log_slot_warn("that copy is bad");
+        log_slot_warn("that copy could not be verified");
         return 0;
     }
     code = error_put(&last);
@@ -384,14 +357,6 @@ backup_compare_size(struct backup *backup)
     }
 }
 
-static void
-backup_end_lease(struct backup *backup)
-{
-    for (size_t i = 0; backup->lease != NULL && i < backup->stores.len; i++)
-        if (storage_remove(backup->stores.items[i], backup->lease) < 0)
-            log_slot_warn("the lease stays; a later run removes it");
-}
-
 /* Nothing of a failed run stays behind. */
 static void
 backup_undo(struct backup *backup, int code)
@@ -400,9 +365,13 @@ backup_undo(struct backup *backup, int code)
 
     error_take(code, &why);
     if (!backup->committed && backup->id != NULL) {
-        for (size_t i = 0; i < backup->stores.len; i++)
-            stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
-        backup_end_lease(backup);
+        for (size_t i = 0; i < backup->stores.len; i++) {
+            const struct error *store_why;
+
+            if (outlet_alive(backup->outlet, i, &store_why) || store_why->code != PGCASK_EXISTS)
+                stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
+        }
+        claim_end(&backup->stores, backup->lease);
     }
     (void)error_put(&why);
 }
@@ -415,16 +384,15 @@ backup_steps(struct backup *backup, struct backup_result *ret_result)
 
     if (rc == 0)
         rc = ledger_begin(backup->config->state_dir, backup->cluster->name, backup->job->name, backup->id);
-    if (rc < 0)
-        return rc;
-    rc = backup_write(backup);
+    if (rc == 0)
+        rc = backup_write(backup);
     if (rc < 0) {
         rc = cancel_or(rc);
         backup_undo(backup, rc);
         return rc;
     }
     missing = backup->stores.failed_required + backup_dropped(backup);
-    backup_end_lease(backup);
+    claim_end(&backup->stores, backup->lease);
     rc = backup_verify(backup, &missing);
     if (rc < 0)
         return rc;
@@ -447,7 +415,7 @@ backup_run(const struct config *config, const struct config_item *job, const str
         rc = file_mkdirs(config->state_dir);
     if (rc < 0)
         return rc;
-    lock_path = mem_printf("%s/lock-%s-%s", config->state_dir, backup.cluster->name, job->name);
+    lock_path = mem_printf("%s/lock-%s.%s", config->state_dir, backup.cluster->name, job->name);
     rc = lock_take(lock_path, what, &lock);
     if (rc == 0)
         rc = ledger_report_dead(config->state_dir, backup.cluster->name, job->name);

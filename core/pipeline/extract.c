@@ -29,7 +29,7 @@ extract_begin(const char *path, struct extract_file *ret_file)
         }
         file.path = mem_strdup(path);
         file.temp = mem_printf("%s.tmp-%d", path, (int)getpid());
-        file.fd = open(file.temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        file.fd = open(file.temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (file.fd < 0) {
             int rc = error_errno(PGCASK_FAILED, "could not create '%s'", file.temp);
 

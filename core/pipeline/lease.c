@@ -20,7 +20,9 @@
 #include "catalog/label.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <openssl/rand.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,9 +33,9 @@ enum {
     FOREIGN_LEASE_AGE_S = 7 * 86400, /* another host's word counts this long */
 };
 
-/* Who we are, so exactly that a lease can be told to be dead: host, boot, pid namespace, pid, its start. */
+/* Who we are, so exactly that a lease can be told to be dead: machine, host, boot, pid namespace, pid, its start. */
 struct lease_owner {
-    char *host, *boot, *space, *start;
+    char *machine, *host, *boot, *space, *start;
     int pid;
 };
 
@@ -79,6 +81,7 @@ owner_self(void)
             *p = '_'; /* it becomes part of a key */
     owner.host = mem_strdup(*host ? host : "localhost");
     owner.space = mem_strdup(space);
+    owner.machine = owner_file("/etc/machine-id");
     owner.boot = owner_file("/proc/sys/kernel/random/boot_id");
     owner.start = owner_start(owner.pid);
     return owner;
@@ -87,6 +90,7 @@ owner_self(void)
 static void
 owner_free(struct lease_owner *owner)
 {
+    free(owner->machine);
     free(owner->host);
     free(owner->boot);
     free(owner->space);
@@ -101,6 +105,7 @@ lease_text(const struct lease_owner *owner, const char *id)
 
     (void)json_object_set_new(row, "backup", json_text(id));
     (void)json_object_set_new(row, "begun", json_text(time));
+    (void)json_object_set_new(row, "machine", json_text(owner->machine));
     (void)json_object_set_new(row, "host", json_text(owner->host));
     (void)json_object_set_new(row, "boot", json_text(owner->boot));
     (void)json_object_set_new(row, "space", json_text(owner->space));
@@ -149,41 +154,89 @@ lease_dead(const json_t *row, int64_t mtime_s)
     if (here && same_boot) {
         CLEANUP_FREE char *start = owner_start((int)pid);
 
-        dead = *start == '\0' || !lease_says(row, "start", start);
-    } else if (here && !lease_says(row, "boot", self.boot))
-        dead = true; /* the host was started anew since */
+        if (*start == '\0') /* not there, or hidden from us */
+            dead = pid <= 0 || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
+        else
+            dead = !lease_says(row, "start", start);
+    } else if (here && *self.machine != '\0' && lease_says(row, "machine", self.machine) &&
+               !lease_says(row, "boot", self.boot))
+        dead = true; /* this machine was started anew since */
     else
         dead = mtime_s > 0 && mtime_s < clock_now_s() - FOREIGN_LEASE_AGE_S;
     owner_free(&self);
     return dead;
 }
 
-/* Ids under a living lease go to `living`; dead leases are removed. False: the leases could not be read, sweep nothing. */
-static bool
-sweep_leases(struct storage *storage, const char *cluster, struct strv *living)
+static int
+lease_read(struct storage *storage, const char *key, json_t **ret_row, const char **ret_id)
+{
+    CLEANUP_BUF struct buf text = BUF_INIT(LEASE_LIMIT_BYTES);
+    CLEANUP_JSON json_t *row = NULL;
+    int rc = storage_get_object(storage, key, &text);
+
+    if (rc == 0)
+        rc = json_read(key, text.data, text.len, &row);
+    if (rc == 0)
+        rc = json_need_string(row, "backup", ret_id);
+    if (rc == 0)
+        *ret_row = STEAL(row);
+    return rc;
+}
+
+/* Ids under a living lease go to `living`, those of dead leases, which are removed, to `dead`. An error: the leases could
+ * not be read, so nothing may be swept. */
+static int
+sweep_leases(struct storage *storage, const char *cluster, struct strv *living, struct strv *dead)
 {
     CLEANUP_FREE char *prefix = label_leases(cluster);
     CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    int rc = storage_list(storage, prefix, &list);
 
-    if (storage_list(storage, prefix, &list) < 0)
-        return false;
-    for (size_t i = 0; i < list.len; i++) {
-        CLEANUP_BUF struct buf text = BUF_INIT(LEASE_LIMIT_BYTES);
+    for (size_t i = 0; rc == 0 && i < list.len; i++) {
         CLEANUP_JSON json_t *row = NULL;
         const char *id;
-        int rc = storage_get_object(storage, list.objects[i].key, &text);
 
-        if (rc == PGCASK_NOT_FOUND)
-            continue; /* its run just ended */
-        if (rc < 0 || json_read(list.objects[i].key, text.data, text.len, &row) < 0 ||
-            json_need_string(row, "backup", &id) < 0)
-            return false;
-        if (!lease_dead(row, list.objects[i].mtime_s))
+        rc = lease_read(storage, list.objects[i].key, &row, &id);
+        if (rc == PGCASK_NOT_FOUND) { /* its run just ended */
+            rc = 0;
+            continue;
+        }
+        if (rc < 0)
+            break;
+        if (!lease_dead(row, list.objects[i].mtime_s)) {
             strv_add(living, id);
-        else if (storage_remove(storage, list.objects[i].key) < 0)
+            continue;
+        }
+        strv_add(dead, id);
+        if (storage_remove(storage, list.objects[i].key) < 0)
             log_slot_warn("a dead lease stays");
     }
-    return true;
+    return rc;
+}
+
+int
+stores_rival(struct storage *storage, const char *cluster, const char *id, const char *own_key, bool *ret_rival)
+{
+    CLEANUP_FREE char *prefix = label_leases(cluster);
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    bool rival = false;
+    int rc = storage_list(storage, prefix, &list);
+
+    for (size_t i = 0; rc == 0 && i < list.len; i++) {
+        CLEANUP_JSON json_t *row = NULL;
+        const char *theirs;
+
+        if (strcmp(list.objects[i].key, own_key) == 0)
+            continue;
+        rc = lease_read(storage, list.objects[i].key, &row, &theirs);
+        if (rc == 0)
+            rival |= strcmp(theirs, id) == 0;
+        else if (rc == PGCASK_NOT_FOUND)
+            rc = 0; /* its run just ended */
+    }
+    if (rc == 0)
+        *ret_rival = rival;
+    return rc;
 }
 
 void
@@ -203,35 +256,61 @@ stores_discard(struct storage *storage, const char *cluster, const char *id)
         log_slot_warn("objects of the unfinished backup stay until the next run sweeps them");
 }
 
+/* Nobody has written to it for a day: not a run without a lease that we can see, nor a copy on its way here. */
+static bool
+sweep_is_old(struct storage *storage, const char *cluster, const char *id)
+{
+    CLEANUP_FREE char *prefix = label_backup(cluster, id);
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    bool old = storage_list(storage, prefix, &list) == 0;
+
+    for (size_t i = 0; i < list.len; i++)
+        old &= list.objects[i].mtime_s > 0 && list.objects[i].mtime_s < clock_now_s() - SWEEP_AGE_S;
+    return old;
+}
+
+/* First the backups are listed, then the leases: a lease outlives the commit of its manifest, so a backup that is seen
+ * without both was never finished, unless it was committed in between; hence the second look at its manifest. */
+static void
+sweep_backup(struct storage *storage, const char *cluster, const char *id, bool died)
+{
+    CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
+    uint64_t size;
+    int64_t mtime_s;
+
+    if (!died && !sweep_is_old(storage, cluster, id))
+        return;
+    if (storage_stat(storage, manifest, &size, &mtime_s) != PGCASK_NOT_FOUND)
+        return;
+    error_clear();
+    log_info("store '%s': sweeping the unfinished backup '%s'", storage_name(storage), id);
+    stores_discard(storage, cluster, id);
+}
+
 void
 stores_sweep(struct storage *storage, const char *cluster)
 {
     CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    CLEANUP_STRV struct strv living = { 0 };
+    CLEANUP_STRV struct strv living = { 0 }, dead = { 0 };
     struct storage *const one[] = { storage };
     uint64_t swept = 0;
+    int rc;
 
     if (storage_sweep(storage, clock_now_s() - SWEEP_AGE_S, &swept) < 0)
         log_slot_warn("left-over uploads stay");
     else if (swept > 0)
         log_info("store '%s': %llu left-over uploads swept", storage_name(storage), (unsigned long long)swept);
-    /* first the backups, then the leases: a lease outlives the commit of its manifest, so a backup that is seen without
-     * both was never finished, unless it was committed in between; hence the second look at its manifest */
-    if (catalog_load(one, 1, cluster, NULL, &catalog) < 0 || !sweep_leases(storage, cluster, &living)) {
+    rc = catalog_load(one, 1, cluster, NULL, &catalog);
+    if (rc == 0)
+        rc = sweep_leases(storage, cluster, &living, &dead);
+    if (rc < 0) {
         log_slot_warn("nothing is swept there");
         return;
     }
     for (size_t i = 0; i < catalog->len; i++) {
         const char *id = catalog->backups[i].id;
-        CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
-        uint64_t size;
-        int64_t mtime_s;
 
-        if (catalog_exists(&catalog->backups[i]) || strv_has(&living, id) ||
-            storage_stat(storage, manifest, &size, &mtime_s) != PGCASK_NOT_FOUND)
-            continue;
-        error_clear();
-        log_info("store '%s': sweeping the unfinished backup '%s'", storage_name(storage), id);
-        stores_discard(storage, cluster, id);
+        if (!catalog_exists(&catalog->backups[i]) && !strv_has(&living, id))
+            sweep_backup(storage, cluster, id, strv_has(&dead, id));
     }
 }

@@ -105,6 +105,7 @@ properties_check_rows(const json_t *acl, const json_t *settings)
 static int
 properties_take(struct properties *properties)
 {
+    static const char *const texts[] = { "collate", "ctype", "locale_provider", "locale", "icu_rules", "tablespace", "comment" };
     const json_t *json = properties->json;
     const char *text;
     int64_t limit;
@@ -115,6 +116,8 @@ properties_take(struct properties *properties)
 
     if (rc == 0)
         rc = json_need_string(json, "encoding", &text);
+    for (i = 0; rc == 0 && i < ARRAY_LEN(texts); i++)
+        rc = json_want_string(json, texts[i], &text);
     if (rc == 0)
         rc = json_need_int(json, "connection_limit", INT32_MIN, INT32_MAX, &limit);
     if (rc == 0)
@@ -312,7 +315,6 @@ properties_apply(const struct properties *properties, struct pg_conn *maintenanc
     CLEANUP_FREE char *database = pg_ident(maintenance, name);
     CLEANUP_FREE char *inside_name = NULL, *inside_ident = NULL;
     const char *comment = property(properties, "comment");
-    json_int_t limit = json_integer_value(json_object_get(properties->json, "connection_limit"));
     int rc = pg_value(inside, "SELECT current_database()", NULL, 0, &inside_name); /* as that encoding spells its bytes */
 
     if (rc == 0) {
@@ -326,7 +328,17 @@ properties_apply(const struct properties *properties, struct pg_conn *maintenanc
     }
     if (rc == 0 && owner)
         rc = apply_acl(properties, maintenance, database);
-    if (rc == 0 && limit >= 0)
+    return rc < 0 ? error_context(rc, "properties of database %s", database) : 0;
+}
+
+int
+properties_finish(const struct properties *properties, struct pg_conn *maintenance, const char *name)
+{
+    CLEANUP_FREE char *database = pg_ident(maintenance, name);
+    json_int_t limit = json_integer_value(json_object_get(properties->json, "connection_limit"));
+    int rc = 0;
+
+    if (limit >= 0)
         rc = pg_runf(maintenance, "ALTER DATABASE %s CONNECTION LIMIT %lld", database, (long long)limit);
     if (rc == 0 && json_is_true(json_object_get(properties->json, "template")))
         rc = pg_runf(maintenance, "ALTER DATABASE %s IS_TEMPLATE true", database);

@@ -24,8 +24,10 @@ CLEANUP_DEFINE(struct properties, properties_free)
 const struct strv *properties_roles(const struct properties *properties);
 /* CREATE DATABASE `name` as it was; `owner` false: belongs to the connected role. */
 int properties_create(const struct properties *properties, struct pg_conn *conn, const char *name, bool owner);
-/* Settings, grants, comment, connection limit; for the end, when the database is complete. */
+/* Settings, grants, comment; when the database is complete. */
 int properties_apply(const struct properties *properties, struct pg_conn *maintenance, struct pg_conn *inside, const char *name,
                      bool owner);
+/* What may keep us out of it: connection limit, being a template. The very last. */
+int properties_finish(const struct properties *properties, struct pg_conn *maintenance, const char *name);
 
 #endif

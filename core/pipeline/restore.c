@@ -283,8 +283,9 @@ target_drop(const struct target *target)
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
     CLEANUP_FREE char *ident = pg_ident(target->conn, target->name);
     CLEANUP_FREE char *drop = mem_printf("DROP DATABASE %s WITH (FORCE)", ident);
+    CLEANUP_FREE char *plain = mem_printf("ALTER DATABASE %s IS_TEMPLATE false", ident);
 
-    if (pg_connect(&server, NULL, &conn) == 0 && pg_run_always(conn, drop) == 0)
+    if (pg_connect(&server, NULL, &conn) == 0 && pg_run_always(conn, plain) == 0 && pg_run_always(conn, drop) == 0)
         return;
     if (conn != NULL && target_drop_subscriptions(&server, target->name) == 0 && pg_run_always(conn, drop) == 0)
         return;
@@ -308,6 +309,8 @@ target_beside(struct target *target)
         rc = target_properties(target, owner);
     if (rc == 0)
         rc = target_checks(target); /* behind the settings: search_path may be one */
+    if (rc == 0)
+        rc = properties_finish(target->properties, target->conn, target->name);
     if (rc == 0)
         rc = target_rename(target);
     if (rc < 0) {

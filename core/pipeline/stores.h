@@ -9,6 +9,8 @@
 #include "config/settings.h"
 #include "plugin/storage.h"
 
+#include <stdbool.h>
+
 struct stores {
     struct storage **items; /* those that could be opened */
     size_t len, cap;
@@ -26,7 +28,10 @@ void cleanup_stores(struct stores *stores);
 
 /* A lease says in a store that `id` is being written: its key and its text, owned by the caller. */
 int stores_lease(const char *cluster, const char *id, char **ret_key, char **ret_text);
-/* Take away what runs that died left behind: uploads, leases, objects without a manifest. Best effort. */
+/* Is there a lease for `id` besides our own? Two hosts may begin the same job in the same second. */
+int stores_rival(struct storage *storage, const char *cluster, const char *id, const char *own_key, bool *ret_rival);
+/* Take away what runs that died left behind: uploads, leases, objects without a manifest (at once when their lease is dead,
+ * else after a day without a change). Best effort. */
 void stores_sweep(struct storage *storage, const char *cluster);
 /* Remove all objects of one backup, the manifest first. Best effort; trouble is a warning. */
 void stores_discard(struct storage *storage, const char *cluster, const char *id);

@@ -19,8 +19,7 @@
 
 enum { NAME_BYTES = 63, PAUSE_MS = 50 };
 
-/* "<name>_before_20261122T132211Z", the name cut where it must be. */
-static char *
+char *
 swap_dated(const char *name, const char *word)
 {
     CLEANUP_FREE char *time = clock_compact(clock_now_s());
@@ -80,7 +79,7 @@ static int
 swap_stand(const struct pg_server *server, const char *name, const char *fresh, struct pg_conn **ret_conn)
 {
     static const char *const places[] = { "postgres", "template1" };
-    int rc = PGCASK_FAILED;
+    int rc = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(places); i++) {
         if (strcmp(places[i], name) == 0 || strcmp(places[i], fresh) == 0)
@@ -89,7 +88,7 @@ swap_stand(const struct pg_server *server, const char *name, const char *fresh, 
         if (rc == 0)
             return 0;
     }
-    return rc;
+    return rc < 0 ? rc : error_set(PGCASK_FAILED, "there is no database to stand in meanwhile but 'postgres' and 'template1'");
 }
 
 /* `kept`: what the one that has the name now is to be called; set free and NULL when nobody has it (it was dropped). */

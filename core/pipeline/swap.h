@@ -8,6 +8,8 @@
 
 #include "pg/conn.h"
 
+/* "<name>_<word>_<UTC time>", the name cut between characters where it would be too long; owned by the caller. */
+char *swap_dated(const char *name, const char *word);
 /* `fresh` takes the name `name`; what had that name is kept as <name>_before_<UTC time>, returned (owned by the caller;
  * NULL when there was none). */
 int swap_in(const struct pg_server *server, const char *name, const char *fresh, char **ret_kept);

@@ -95,6 +95,20 @@ verify_start_list(const struct verify_spec *spec, const struct manifest_member *
     return process_start(&process, &taker->process);
 }
 
+/* Only a pg_restore that ran and refused says something of the member. */
+static int
+verify_end_list(struct taker *taker, const struct manifest_member *member)
+{
+    CLEANUP_FREE char *talk = NULL;
+    int code = process_end(&taker->process, &talk);
+
+    if (code == 0)
+        return 0;
+    return cancel_or(error_set(code < 126 ? ERROR_CORRUPT : PGCASK_FAILED,
+                               "member '%s' cannot be listed: pg_restore ended with exit code %d: %s", member->name, code,
+                               *talk ? talk : "it gave no reason"));
+}
+
 static int
 verify_deep(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref)
 {
@@ -107,9 +121,7 @@ verify_deep(const struct verify_spec *spec, const struct manifest_member *member
         process_kill(&taker.process);
         return rc;
     }
-    if (taker.process.pid != 0)
-        rc = process_finish(&taker.process);
-    return rc < 0 ? error_context(rc, "member '%s' cannot be listed", member->name) : 0;
+    return taker.process.pid != 0 ? verify_end_list(&taker, member) : 0;
 }
 
 struct verify_run {
@@ -206,7 +218,7 @@ verify_copy(const struct verify_spec *spec, bool *ret_deep)
 bool
 verify_is_bad(int rc)
 {
-    return rc < 0 && rc != ERROR_CANCELLED && rc != ERROR_USAGE;
+    return rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND;
 }
 
 int

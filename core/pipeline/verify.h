@@ -26,7 +26,8 @@ struct verify_spec {
 
 /* One copy of a backup. 0: all is as the manifest says. `ret_deep` (may be NULL): whether the plain bytes were compared. */
 int verify_copy(const struct verify_spec *spec, bool *ret_deep);
-/* Does that error of verify_copy say something of the copy? Not being stopped, and not having the right key, do not. */
+/* Does that error of verify_copy say something of the copy? Being stopped, lacking the right key, a store that
+ * does not answer, a program that is missing: those do not. */
 bool verify_is_bad(int rc);
 /* Write the outcome into the store: a small new object. `problem` NULL: good. */
 int verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem);

@@ -136,12 +136,14 @@ $(cluster_section "lock_timeout = 300ms")
 $(store_section one)
 $(job_section daily "databases = bulk")
 END
+    cleanup_fn nobody_in bulk
     start_bg psql -Xq -d bulk -c 'BEGIN' -c 'LOCK TABLE account' -c '\! touch '"$dir/locked" -c 'SELECT pg_sleep(600)'
     wait_until 10 test -e "$dir/locked"
     run_expect 1 pgcask backup
     expect_err "ERROR: database 'bulk': PostgreSQL refused: canceling statement due to lock timeout"
     expect_err "HINT: another session holds a table (pg_locks shows which one); lock_timeout in [cluster …] is how long to wait"
     no_backup
+    wait_until 10 nobody_in bulk
     next_run_works
 }
 

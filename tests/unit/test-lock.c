@@ -6,9 +6,12 @@
 
 #include "base/lock.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +22,21 @@
 #include "unit.h"
 
 static char *path;
+static int flock_errors[2]; /* what the next calls fail with; 0: they do not */
+
+/* In front of the C library's. */
+int
+flock(int fd, int operation)
+{
+    int error = flock_errors[0];
+
+    flock_errors[0] = flock_errors[1];
+    flock_errors[1] = 0;
+    if (error == 0)
+        return (int)syscall(SYS_flock, fd, operation);
+    errno = error;
+    return -1;
+}
 
 static void
 setup(void)
@@ -167,6 +185,27 @@ START_TEST(other_trouble_is_not_taken_for_locked)
 }
 END_TEST
 
+START_TEST(a_file_system_without_locks_is_not_taken_for_locked)
+{
+    struct lock *lock = NULL;
+
+    flock_errors[0] = ENOLCK;
+    ck_assert_int_eq(lock_take(path, "job", &lock), PGCASK_FAILED);
+    ck_assert_error_has("could not lock");
+    ck_assert_error_has("No locks available");
+    ck_assert_ptr_null(lock);
+}
+END_TEST
+
+START_TEST(an_interrupted_call_is_tried_again)
+{
+    CLEANUP(lock_release) struct lock *lock = NULL;
+
+    flock_errors[0] = flock_errors[1] = EINTR;
+    ck_assert_int_eq(lock_take(path, "job", &lock), 0);
+}
+END_TEST
+
 static Suite *
 lock_suite(void)
 {
@@ -181,6 +220,8 @@ lock_suite(void)
     tcase_add_test(tcase, rubbish_in_the_file_is_not_repeated);
     tcase_add_test(tcase, programs_we_start_do_not_keep_it);
     tcase_add_test(tcase, other_trouble_is_not_taken_for_locked);
+    tcase_add_test(tcase, a_file_system_without_locks_is_not_taken_for_locked);
+    tcase_add_test(tcase, an_interrupted_call_is_tried_again);
     suite_add_tcase(suite, tcase);
     return suite;
 }

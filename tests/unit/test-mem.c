@@ -82,7 +82,7 @@ END_TEST
 static void
 exhaust_product(void)
 {
-    free(mem_realloc_array(NULL, SIZE_MAX / 2, 4)); /* wraps around to something small */
+    free(mem_realloc_array(NULL, SIZE_MAX / 4 + 2, 4)); /* wraps around to 4 */
 }
 
 static void

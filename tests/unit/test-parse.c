@@ -221,6 +221,7 @@ static const struct {
     { "stores", "stores" },                /* itself */
     { "store", "stores" },                 /* a letter missing */
     { "storess", "stores" },               /* one too many */
+    { "keeppp", "keep" },                  /* two too many */
     { "stroes", "stores" },                /* two swapped */
     { "shedule", "schedule" },
     { "kep", "keep" },

@@ -66,18 +66,23 @@ fake_drop(struct fake *fake, const char *key)
     *object = fake->objects[--fake->len];
 }
 
-/* Takes the place of an object of that name. */
+/* Takes the place of an object of that name; the others stay where they are. */
 static inline struct fake_object *
 fake_put(struct fake *fake, const char *key, const void *data, size_t len)
 {
-    struct fake_object *object;
+    struct fake_object *object = fake_find(fake, key);
 
-    fake_drop(fake, key);
-    MEM_GROW(fake->objects, fake->len, fake->cap);
-    object = &fake->objects[fake->len++];
-    *object = (struct fake_object){ mem_strdup(key), mem_alloc(len + 1), len, clock_now_s() };
+    if (object == NULL) {
+        MEM_GROW(fake->objects, fake->len, fake->cap);
+        object = &fake->objects[fake->len++];
+        *object = (struct fake_object){ .key = mem_strdup(key) };
+    }
+    free(object->data);
+    object->data = mem_alloc(len + 1);
     memcpy(object->data, data, len);
     object->data[len] = '\0';
+    object->len = len;
+    object->mtime_s = clock_now_s();
     return object;
 }
 

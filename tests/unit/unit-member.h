@@ -1,106 +1,79 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * What the tests of members have in common: a store in memory, a crew, keys, and
- * members written and read through the whole chain.
+ * Whole backups for tests: members written by the real chain into a store in
+ * memory, with the manifest that describes them.
  */
 #ifndef PGCASK_TESTS_UNIT_MEMBER_H
 #define PGCASK_TESTS_UNIT_MEMBER_H
 
-#include "stage/member-reader.h"
+#include <string.h>
+
+#include "base/error.h"
+#include "catalog/label.h"
+#include "stage/conveyor.h"
 #include "stage/member-writer.h"
+#include "stage/outlet.h"
 #include "stage/source-process.h"
-
 #include "unit-age.h"
-#include "unit-store.h"
+#include "unit-fake.h"
+#include "unit-manifest.h"
+#include "unit.h"
 
-enum {
-    SMALL_FRAMES_BYTES = 63 * 65536, /* 64 KiB + 128 KiB + … + 2 MiB: the first six frames */
-    RING = 4,
-};
+#define RUN "20261122T020000Z-daily"
 
-static struct store store;
-static struct crew *crew;
-static struct outlet *outlet;
-static struct age_recipients *recipients;
-static struct age_identities *identities;
-
-static inline void
-member_setup(void)
+/* Write one member, and enter it. `whom` NULL: not encrypted. */
+static inline struct manifest_member *
+write_member(struct fake *fake, struct manifest *manifest, const struct age_recipients *whom, const char *name,
+             const char *role, const char *database, const void *data, size_t len)
 {
-    store = (struct store){ .part_preferred = 300000 };
-    store_open(&store, "s");
-    ck_assert_int_eq(outlet_new(&store.storage, 1, 1, &outlet), 0);
-    crew = crew_new(2, 1);
-    recipients = age_recipients_new();
-    ck_assert_int_eq(age_recipients_add(recipients, RECIPIENT), 0);
-    identities = age_identities_new();
-    ck_assert_int_eq(age_identities_add(identities, IDENTITY), 0);
+    struct manifest_member *member = manifest_add_member(manifest);
+    CLEANUP(crew_free) struct crew *crew = crew_new(1, 1);
+    CLEANUP(outlet_free) struct outlet *outlet = NULL;
+    CLEANUP_FREE char *key = NULL;
+    struct member_writer_spec spec = { .crew = crew, .recipients = whom, .pieces = 3, .size_hint = len };
+    struct source_memory source = { .data = data, .len = len };
+    struct member_facts facts = { 0 };
+
+    member->name = mem_strdup(name);
+    member->object = mem_printf("%s.zst%s", name, whom ? ".age" : "");
+    member->role = mem_strdup(role);
+    member->database = database ? mem_strdup(database) : NULL;
+    member->sealed = whom != NULL;
+    spec.key = key = label_object(manifest->cluster, manifest->id, member->object);
+    ck_assert_msg(outlet_new(&fake->storage, 1, 1, &outlet) == 0, "%s", error_text());
+    spec.outlet = outlet;
+    ck_assert_msg(member_write(&spec, source_memory_read, &source, &facts) == 0, "%s", error_text());
+    member->plain_size = facts.plain_size;
+    member->stored_size = facts.stored_size;
+    member->header_size = facts.header_size;
+    member->plain_digest = facts.plain_digest;
+    member->stored_digest = facts.stored_digest;
+    member->header_digest = facts.header_digest;
+    return member;
 }
 
-static inline void
-member_teardown(void)
+static inline struct fake_object *
+member_object(const struct fake *fake, const struct manifest *manifest, size_t i)
 {
-    outlet_free(outlet);
-    crew_free(crew);
-    age_recipients_free(recipients);
-    age_identities_free(identities);
-    store_close(&store);
+    CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, manifest->members[i].object);
+
+    return fake_find(fake, key);
 }
 
-/* Bytes that do not compress, so that stored sizes follow from plain ones; another `seed`, other bytes. */
-static inline unsigned char *
-member_noise(size_t len, uint64_t seed)
+/* Bytes that do not compress, and differ from place to place. */
+static inline char *
+noise(size_t len)
 {
-    unsigned char *plain = mem_alloc(len);
+    char *data = mem_alloc(len + 1);
+    uint64_t state = 88172645463325252;
 
     for (size_t i = 0; i < len; i++) {
-        seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407;
-        plain[i] = (unsigned char)(seed >> 56);
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        data[i] = (char)state;
     }
-    return plain;
-}
-
-static inline struct member_writer_spec
-member_spec(const char *key, bool sealed)
-{
-    return (struct member_writer_spec){ .crew = crew, .outlet = outlet, .recipients = sealed ? recipients : NULL,
-                                        .pieces = RING, .key = key };
-}
-
-static inline void
-member_put(const char *key, bool sealed, const void *data, size_t len, struct member_facts *ret_facts)
-{
-    const struct member_writer_spec spec = member_spec(key, sealed);
-    struct source_memory source = { data, len, 0 };
-
-    ck_assert_msg(member_write(&spec, source_memory_read, &source, ret_facts) == 0, "%s", error_text());
-}
-
-static inline struct member_ref
-member_ref_of(const char *key, bool sealed, const struct member_facts *facts)
-{
-    return (struct member_ref){
-        .key = key,
-        .sealed = sealed,
-        .plain_size = facts->plain_size,
-        .stored_size = facts->stored_size,
-        .header_size = facts->header_size,
-        .plain_digest = facts->plain_digest,
-        .stored_digest = facts->stored_digest,
-        .header_digest = facts->header_digest,
-    };
-}
-
-static inline int
-member_take_buf(void *ctx, const void *data, size_t len)
-{
-    return buf_add(ctx, data, len);
-}
-
-static inline int
-member_read_into(const struct member_ref *ref, struct buf *ret_data)
-{
-    return member_read_all(crew, RING, store.storage, ref, ref->sealed ? identities : NULL, member_take_buf, ret_data);
+    return data;
 }
 
 #endif
