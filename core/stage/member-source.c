@@ -196,8 +196,14 @@ source_unlock(struct member_source *source, const struct age_identities *identit
     size_t len = (size_t)source->ref.header_size + AGE_NONCE_BYTES;
     CLEANUP_FREE unsigned char *head = mem_alloc(len);
     CLEANUP_FREE char *digest = NULL;
-    int rc = source_fetch(source, 0, head, len);
+    int rc;
 
+    if (identities == NULL) {
+        (void)error_set(ERROR_USAGE, "it is encrypted, and there is no identity");
+        (void)error_hint(ERROR_USAGE, "set identity_file (or passphrase) in [pgcask], or name the key with --identity");
+        return source_corrupt(source, ERROR_USAGE);
+    }
+    rc = source_fetch(source, 0, head, len);
     if (rc < 0)
         return rc;
     digest = digest_of(DIGEST_SHA256, head, (size_t)source->ref.header_size);

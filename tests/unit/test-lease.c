@@ -27,11 +27,18 @@ enum { DAY_S = 86400 };
 
 static struct fake *fake;
 
+/* An object last changed so long ago; -1: the store does not know. */
+static void
+put_aged(const char *key, int64_t age_s)
+{
+    fake_text(fake, key, "bytes")->mtime_s = age_s == -1 ? 0 : clock_now_s() - age_s;
+}
+
 static void
 setup(void)
 {
     fake = fake_opened("one");
-    (void)fake_text(fake, ORPHAN, "bytes");
+    put_aged(ORPHAN, 2 * DAY_S);
 }
 
 static void
@@ -142,42 +149,59 @@ enum { SELF = 0, GONE = -1, FIRST = 1 };
 
 static const struct lease_row {
     const char *key, *value; /* changed in our own lease; NULL: nothing is */
+    const char *more;        /* another field, set to "another"; NULL: none */
     int pid;
     int64_t age_s; /* -1: the store does not know */
     bool living;
 } lease_rows[] = {
-    { NULL, NULL, SELF, 0, true },
-    { NULL, NULL, SELF, 30 * DAY_S, true },       /* a long backup: we know that it lives */
-    { NULL, NULL, SELF, -1, true },
-    { NULL, NULL, GONE, 0, false },               /* no such process */
-    { NULL, NULL, FIRST, 0, false },              /* another process has its number now */
-    { "start", "1", SELF, 0, false },
-    { "start", "", SELF, 0, false },
-    { "boot", "another", SELF, 0, false },        /* the host was started anew */
-    { "boot", "another", GONE, 0, false },
-    { "host", "elsewhere", SELF, 0, true },       /* another host: we cannot know */
-    { "host", "elsewhere", GONE, 0, true },
-    { "host", "elsewhere", GONE, 7 * DAY_S - 600, true },
-    { "host", "elsewhere", GONE, 7 * DAY_S + 600, false },
-    { "host", "elsewhere", SELF, 7 * DAY_S + 600, false },
-    { "host", "elsewhere", GONE, -1, true },      /* of unknown age: never */
-    { "space", "pid:[1]", GONE, 0, true },        /* another container on this host: its pids are not ours */
-    { "space", "pid:[1]", GONE, 7 * DAY_S + 600, false },
+    { NULL, NULL, NULL, SELF, 0, true },
+    { NULL, NULL, NULL, SELF, 30 * DAY_S, true },       /* a long backup: we know that it lives */
+    { NULL, NULL, NULL, SELF, -1, true },
+    { NULL, NULL, NULL, GONE, 0, false },               /* no such process */
+    { NULL, NULL, NULL, FIRST, 0, false },              /* another process has its number now */
+    { "start", "1", NULL, SELF, 0, false },
+    { "start", "", NULL, SELF, 0, false },
+    { "boot", "another", NULL, SELF, 0, false },        /* this machine was started anew */
+    { "boot", "another", NULL, GONE, 0, false },
+    { "boot", "another", "machine", GONE, 0, true },    /* a machine that has only our name */
+    { "boot", "another", "machine", GONE, 7 * DAY_S + 600, false },
+    { "boot", "another", "host", GONE, 0, true },       /* a clone of ours, as its machine id says nothing */
+    { "host", "elsewhere", NULL, SELF, 0, true },       /* another host: we cannot know */
+    { "host", "elsewhere", NULL, GONE, 0, true },
+    { "host", "elsewhere", NULL, GONE, 7 * DAY_S - 600, true },
+    { "host", "elsewhere", NULL, GONE, 7 * DAY_S + 600, false },
+    { "host", "elsewhere", NULL, SELF, 7 * DAY_S + 600, false },
+    { "host", "elsewhere", NULL, GONE, -1, true },      /* of unknown age: never */
+    { "space", "pid:[1]", NULL, GONE, 0, true },        /* another container on this host: its pids are not ours */
+    { "space", "pid:[1]", NULL, GONE, 7 * DAY_S + 600, false },
 };
+
+/* Where a machine has no id, one that was started anew cannot be told from another. */
+static bool
+is_living(const struct lease_row *row, const json_t *lease)
+{
+    bool known = json_string_length(json_object_get(lease, "machine")) > 0;
+
+    return row->living || (!known && row->key != NULL && strcmp(row->key, "boot") == 0 && row->age_s == 0);
+}
 
 START_TEST(a_lease_counts_as_long_as_its_run_may_live)
 {
     const struct lease_row *row = &lease_rows[_i];
     CLEANUP_JSON json_t *json = own_lease();
+    bool living = is_living(row, json);
 
     if (row->key != NULL)
         (void)json_object_set_new(json, row->key, json_string(row->value));
+    if (row->more != NULL)
+        (void)json_object_set_new(json, row->more, json_string("another"));
     if (row->pid != SELF)
         (void)json_object_set_new(json, "pid", json_integer(row->pid == GONE ? dead_pid() : FIRST));
     put_lease(json, row->age_s);
+    put_aged(ORPHAN, living ? 30 * DAY_S : 0); /* its age does not matter where there is a lease */
     sweep_quietly();
-    ck_assert_int_eq(has(LEASE), row->living);
-    ck_assert_int_eq(has(ORPHAN), row->living);
+    ck_assert_int_eq(has(LEASE), living);
+    ck_assert_int_eq(has(ORPHAN), living);
 }
 END_TEST
 
@@ -194,11 +218,48 @@ START_TEST(a_lease_without_its_words_is_somebody_elses)
 }
 END_TEST
 
+/* ---- rivals ---- */
+
+static const struct rival_row {
+    const char *key, *text; /* of another lease; text NULL: RUN's */
+    const char *refuse;
+    int code;
+    bool rival;
+} rival_rows[] = {
+    { "chain/lease/elsewhere-1-00.json", NULL, NULL, 0, true },
+    { "chain/lease/zzz-1-00.json", NULL, NULL, 0, true },
+    { "chain/lease/elsewhere-1-00.json", "{\"backup\": \"20261122T020001Z-daily\"}", NULL, 0, false }, /* of another backup */
+    { "shop/lease/elsewhere-1-00.json", NULL, NULL, 0, false },                                        /* of another cluster */
+    { "chain/lease/elsewhere-1-00.json", NULL, "elsewhere", PGCASK_NOT_FOUND, false },                 /* it just ended */
+    { "chain/lease/elsewhere-1-00.json", NULL, "elsewhere", PGCASK_FAILED, false },
+    { "chain/lease/elsewhere-1-00.json", "rubbish", NULL, ERROR_CORRUPT, false },
+};
+
+START_TEST(another_lease_for_the_same_backup_is_a_rival)
+{
+    const struct rival_row *row = &rival_rows[_i];
+    CLEANUP_JSON json_t *json = own_lease();
+    bool rival = true;
+    int rc, wanted = row->code == PGCASK_NOT_FOUND ? 0 : row->code;
+
+    put_lease(json, 0);
+    ck_assert_int_eq(stores_rival(fake->storage, "chain", RUN, LEASE, &rival), 0); /* our own is none */
+    ck_assert(!rival);
+    (void)fake_text(fake, row->key, row->text ? row->text : "{\"backup\": \"" RUN "\"}");
+    fake->refuse = row->refuse;
+    fake->refuse_code = row->code;
+    rival = wanted < 0;
+    rc = stores_rival(fake->storage, "chain", RUN, LEASE, &rival);
+    ck_assert_int_eq(rc, wanted);
+    ck_assert_int_eq(rival, wanted < 0 || row->rival); /* untouched by an error */
+}
+END_TEST
+
 /* ---- the broom ---- */
 
-START_TEST(an_orphan_without_a_lease_is_swept)
+START_TEST(an_old_orphan_without_a_lease_is_swept)
 {
-    (void)fake_text(fake, "chain/backup/" RUN "/globals.sql.zst.age", "bytes");
+    put_aged("chain/backup/" RUN "/globals.sql.zst.age", DAY_S + 600);
     (void)fake_text(fake, "pgcask.json", "{}");
     sweep_quietly();
     ck_assert_uint_eq(fake->len, 1);
@@ -207,11 +268,25 @@ START_TEST(an_orphan_without_a_lease_is_swept)
 }
 END_TEST
 
+/* It may be on its way here from another store, by hands that know no leases. */
+static const int64_t young_s[] = { 0, DAY_S - 600, -1, -3600 /* by its store's clock */ };
+
+START_TEST(a_young_orphan_stays)
+{
+    put_aged("chain/backup/" RUN "/globals.sql.zst.age", young_s[_i]);
+    sweep_quietly();
+    ck_assert_uint_eq(fake->len, 2); /* not even its old half goes */
+    put_aged("chain/backup/" RUN "/globals.sql.zst.age", DAY_S + 600);
+    sweep_quietly();
+    ck_assert_uint_eq(fake->len, 0);
+}
+END_TEST
+
 START_TEST(a_lease_protects_its_own_backup_only)
 {
     CLEANUP_JSON json_t *json = own_lease();
 
-    (void)fake_text(fake, "chain/backup/20261121T020000Z-daily/shop.dump.zst.age", "bytes");
+    put_aged("chain/backup/20261121T020000Z-daily/shop.dump.zst.age", 2 * DAY_S);
     put_lease(json, 0);
     sweep_quietly();
     ck_assert(has(LEASE) && has(ORPHAN));
@@ -225,7 +300,7 @@ START_TEST(one_living_lease_among_dead_ones_is_enough)
     CLEANUP_FREE char *dead = NULL;
 
     put_lease(json, 0);
-    (void)json_object_set_new(json, "boot", json_string("another"));
+    (void)json_object_set_new(json, "pid", json_integer(dead_pid()));
     dead = json_pretty(json);
     (void)fake_text(fake, "chain/lease/aaa-1-00.json", dead);
     (void)fake_text(fake, "chain/lease/zzz-1-00.json", dead);
@@ -239,7 +314,7 @@ START_TEST(what_was_committed_is_never_touched)
 {
     CLEANUP_JSON json_t *json = own_lease();
 
-    (void)json_object_set_new(json, "boot", json_string("another"));
+    (void)json_object_set_new(json, "pid", json_integer(dead_pid()));
     (void)fake_text(fake, MANIFEST, "rubbish"); /* bad ones are for verify to find */
     put_lease(json, 30 * DAY_S);
     sweep_quietly();
@@ -329,7 +404,7 @@ begin_meanwhile(struct fake *store, const char *prefix)
     json = own_lease();
     text = json_pretty(json);
     (void)fake_text(store, LEASE, text);
-    (void)fake_text(store, ORPHAN, "bytes");
+    put_aged(ORPHAN, 2 * DAY_S); /* as if the clocks differed */
 }
 
 /* The backups are listed before the leases: a run that begins in between is not seen at all. */
@@ -348,12 +423,15 @@ static const struct trouble_row {
     const char *refuse;
     int code;
     const char *said; /* NULL: nothing */
+    bool lease;       /* there is a dead one */
 } trouble_rows[] = {
-    { "chain/backup/", PGCASK_FAILED, "nothing is swept there" },                 /* backups cannot be listed */
-    { "chain/lease/", PGCASK_FAILED, "nothing is swept there" },                  /* leases cannot be listed */
-    { LEASE, PGCASK_FAILED, "no answer for '" LEASE "', nothing is swept there" }, /* one cannot be read */
-    { LEASE, PGCASK_COLD, "nothing is swept there" },
-    { MANIFEST, PGCASK_FAILED, NULL },                                            /* is it committed? not known */
+    { "chain/backup/", PGCASK_FAILED, "nothing is swept there", true },                 /* backups cannot be listed */
+    { "chain/lease/", PGCASK_FAILED, "nothing is swept there", true },                  /* leases cannot be listed */
+    { LEASE, PGCASK_FAILED, "no answer for '" LEASE "', nothing is swept there", true }, /* one cannot be read */
+    { LEASE, PGCASK_COLD, "nothing is swept there", true },
+    { MANIFEST, PGCASK_FAILED, NULL, true },                                            /* is it committed? not known */
+    { MANIFEST, PGCASK_FAILED, NULL, false },
+    { "chain/backup/" RUN "/", PGCASK_FAILED, NULL, false },                            /* is it old? not known */
 };
 
 START_TEST(in_doubt_nothing_is_swept)
@@ -362,8 +440,9 @@ START_TEST(in_doubt_nothing_is_swept)
     CLEANUP_JSON json_t *json = own_lease();
     CLEANUP_FREE char *said = NULL;
 
-    (void)json_object_set_new(json, "boot", json_string("another")); /* dead, if only it could be read */
-    put_lease(json, 0);
+    (void)json_object_set_new(json, "pid", json_integer(dead_pid())); /* dead, if only it could be read */
+    if (row->lease)
+        put_lease(json, 0);
     fake->refuse = row->refuse;
     fake->refuse_code = row->code;
     said = sweep();
@@ -448,7 +527,9 @@ lease_suite(void)
     tcase_add_test(lease, no_two_leases_have_one_key);
     tcase_add_loop_test(lease, a_lease_counts_as_long_as_its_run_may_live, 0, ARRAY_LEN(lease_rows));
     tcase_add_test(lease, a_lease_without_its_words_is_somebody_elses);
-    tcase_add_test(broom, an_orphan_without_a_lease_is_swept);
+    tcase_add_loop_test(lease, another_lease_for_the_same_backup_is_a_rival, 0, ARRAY_LEN(rival_rows));
+    tcase_add_test(broom, an_old_orphan_without_a_lease_is_swept);
+    tcase_add_loop_test(broom, a_young_orphan_stays, 0, ARRAY_LEN(young_s));
     tcase_add_test(broom, a_lease_protects_its_own_backup_only);
     tcase_add_test(broom, one_living_lease_among_dead_ones_is_enough);
     tcase_add_test(broom, what_was_committed_is_never_touched);
