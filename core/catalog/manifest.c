@@ -288,6 +288,8 @@ decode_member(const json_t *json, struct manifest_member *member)
     member->table = table ? mem_strdup(table) : NULL;
     if (strcmp(member->role, ROLE_TABLE) == 0 && (database == NULL || schema == NULL || table == NULL))
         return error_set(ERROR_CORRUPT, "a table's member does not name database, schema and table");
+    if (strcmp(member->role, ROLE_TABLE) != 0 && (schema != NULL || table != NULL))
+        return error_set(ERROR_CORRUPT, "a member that is no table's names a schema or a table");
     rc = decode_stages(json, &member->sealed);
     if (rc == 0)
         rc = take_size(json, "plain_size", &member->plain_size);

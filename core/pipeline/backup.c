@@ -160,7 +160,7 @@ backup_prepare(struct backup *backup)
         return rc;
     for (size_t i = 0; i < backup->stores.len; i++)
         stores_sweep(backup->stores.items[i], backup->cluster->name);
-    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams, &backup->outlet);
+    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams + 1, &backup->outlet);
     if (rc < 0)
         return rc;
     backup->dump.outlet = backup->outlet;

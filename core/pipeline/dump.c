@@ -44,7 +44,7 @@ dump_member(struct dump_run *run, struct manifest_member *member, member_read *r
         .crew = run->crew,
         .outlet = run->outlet,
         .recipients = run->recipients,
-        .pieces = run->streams + 2,
+        .pieces = run->streams + 1,
         .key = key,
         .size_hint = size_hint,
     };
@@ -84,10 +84,31 @@ struct streams {
     const char *database, *snapshot;
     const struct dump_plan *plan;
     pthread_mutex_t lock; /* guards what follows and the manifest */
+    pthread_cond_t ended; /* a pg_dump has ended */
     struct task *tasks;   /* largest first */
     size_t len, next;
+    unsigned dumping;     /* pg_dumps that run: `streams` of the run at most */
     struct error error;   /* the first one */
 };
+
+/* A thread's leave to run a pg_dump. It is given back when that ends, so that the next one runs while this one's member
+ * is still being compressed, stored and synced. */
+struct leave {
+    struct streams *streams;
+    bool held;
+};
+
+static void
+leave_give_back(void *ctx)
+{
+    struct leave *leave = ctx;
+
+    (void)pthread_mutex_lock(&leave->streams->lock);
+    leave->streams->dumping -= leave->held;
+    leave->held = false;
+    (void)pthread_cond_broadcast(&leave->streams->ended);
+    (void)pthread_mutex_unlock(&leave->streams->lock);
+}
 
 static int
 task_argv(const struct streams *streams, const struct task *task, struct strv *argv)
@@ -114,13 +135,14 @@ task_argv(const struct streams *streams, const struct task *task, struct strv *a
 }
 
 static int
-task_run(struct streams *streams, const struct task *task)
+task_run(struct leave *leave, const struct task *task)
 {
+    struct streams *streams = leave->streams;
     struct dump_run *run = streams->run;
     const struct dump_table *table = task->table;
     const char *const parts[] = { streams->database, table ? table->schema : NULL, table ? table->name : NULL, NULL };
     struct manifest_member member = { 0 };
-    struct source_process source = { .progress = progress_add };
+    struct source_process source = { .progress = progress_add, .ended = leave_give_back, .ended_ctx = leave };
     CLEANUP_STRV struct strv argv = { 0 };
     int rc = task_argv(streams, task, &argv);
 
@@ -147,11 +169,19 @@ streams_thread(void *arg)
 
     (void)pthread_mutex_lock(&streams->lock);
     while (streams->error.code == 0 && streams->next < streams->len) {
-        const struct task *task = &streams->tasks[streams->next++];
+        struct leave leave = { streams, true };
+        const struct task *task;
         int rc;
 
+        if (streams->dumping == streams->run->streams) {
+            (void)pthread_cond_wait(&streams->ended, &streams->lock);
+            continue;
+        }
+        streams->dumping++;
+        task = &streams->tasks[streams->next++];
         (void)pthread_mutex_unlock(&streams->lock);
-        rc = task_run(streams, task);
+        rc = task_run(&leave, task);
+        leave_give_back(&leave);
         (void)pthread_mutex_lock(&streams->lock);
         if (rc < 0 && streams->error.code == 0) {
             error_take(rc, &streams->error);
@@ -174,8 +204,8 @@ static int
 streams_run(struct dump_run *run, const char *database, const char *snapshot, const struct dump_plan *plan)
 {
     struct streams streams = { .run = run, .database = database, .snapshot = snapshot, .plan = plan };
-    pthread_t *threads = mem_realloc_array(NULL, run->streams, sizeof *threads);
-    unsigned started = 0;
+    unsigned wanted = run->streams + 1, started = 0; /* one more than pg_dumps: see struct leave */
+    pthread_t *threads = mem_realloc_array(NULL, wanted, sizeof *threads);
     int rc;
 
     streams.tasks = mem_zalloc((plan->len + 1) * sizeof *streams.tasks);
@@ -184,12 +214,14 @@ streams_run(struct dump_run *run, const char *database, const char *snapshot, co
         streams.tasks[streams.len++] = (struct task){ &plan->tables[i], plan->tables[i].size };
     qsort(streams.tasks, streams.len, sizeof *streams.tasks, task_compare);
     (void)pthread_mutex_init(&streams.lock, NULL);
-    while (started + 1 < run->streams && started + 1 < streams.len &&
+    (void)pthread_cond_init(&streams.ended, NULL);
+    while (started + 1 < wanted && started + 1 < streams.len &&
            pthread_create(&threads[started], NULL, streams_thread, &streams) == 0)
         started++;
     (void)streams_thread(&streams); /* this thread is one of them */
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
+    (void)pthread_cond_destroy(&streams.ended);
     (void)pthread_mutex_destroy(&streams.lock);
     free(streams.tasks);
     free(threads);

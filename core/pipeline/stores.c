@@ -113,8 +113,11 @@ store_check(const struct config *config, const struct stores *stores, struct sto
                         id, stores->repository);
         return error_hint(ERROR_USAGE, "give the job an empty store, or one that was used together with the others");
     }
-    if (writing && !file_exists(mark))
-        rc = file_write(mark, id, strlen(id));
+    if (writing && !file_exists(mark)) {
+        rc = file_mkdirs(config->state_dir);
+        if (rc == 0)
+            rc = file_write(mark, id, strlen(id));
+    }
     *ret_id = STEAL(id);
     return rc < 0 ? rc : 1;
 }

@@ -260,9 +260,12 @@ header_nobody(const struct age_identities *identities)
 
     age_identities_list(identities, &tried);
     if (tried.len == 0)
-        return error_set(ERROR_USAGE, "the file is encrypted, and no identity or passphrase was given");
-    texts = strv_join(&tried, ", ");
-    return error_set(ERROR_USAGE, "none of our keys opens the file (tried: %s)", texts);
+        (void)error_set(ERROR_USAGE, "the file is encrypted, and no identity or passphrase was given");
+    else {
+        texts = strv_join(&tried, ", ");
+        (void)error_set(ERROR_USAGE, "none of our keys opens the file (tried: %s)", texts);
+    }
+    return error_hint(ERROR_USAGE, "set identity_file (or passphrase) in [pgcask], or name the key with --identity");
 }
 
 /* PGCASK_NOT_FOUND when none of the identities opens this stanza. */

@@ -44,6 +44,8 @@ source_process_read(void *ctx, void *data, size_t size, size_t *ret_len)
 
             if (rc < 0)
                 return cancel_or(rc);
+            if (source->ended != NULL)
+                source->ended(source->ended_ctx);
             break;
         }
         len += (size_t)got;

@@ -13,6 +13,8 @@ struct source_process {
     struct process process;
     void (*progress)(void *ctx, size_t len); /* may be NULL */
     void *progress_ctx;
+    void (*ended)(void *ctx); /* the program has ended well; may be NULL */
+    void *ended_ctx;
 };
 
 /* Of the type member_read. At the end of its output the program must have ended well, or this returns its error. */

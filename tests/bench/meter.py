@@ -41,10 +41,14 @@ def children_of(pid):
 
 def tree_cpu(pid):
     """CPU seconds of a server: its first process, the living children, and all that have ended."""
-    stat = read_stat(pid)
-    if stat is None:
-        return 0.0
-    return cpu_of(stat) + sum(cpu_of(child) for _, child in children_of(pid))
+    while True:
+        before = read_stat(pid)
+        children = sum(cpu_of(child) for _, child in children_of(pid))
+        stat = read_stat(pid)
+        if stat is None:
+            return 0.0
+        if before is not None and before[11:15] == stat[11:15]:  # else a child may have been collected while we looked
+            return cpu_of(stat) + children
 
 
 def machine_cpu():

@@ -107,6 +107,17 @@ count_backups()
     pgcask list --json | jq length
 }
 
+# next_second - wait until no backup or verdict is as new as now
+next_second()
+{
+    local now
+
+    now=$(date -u +%Y%m%dT%H%M%SZ)
+    while [ "$(date -u +%Y%m%dT%H%M%SZ)" = "$now" ]; do
+        sleep 0.05
+    done
+}
+
 # backup_dir [STORE] - where the newest backup's objects are
 backup_dir()
 {

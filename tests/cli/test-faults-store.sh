@@ -14,7 +14,12 @@ mounts_begin()
 {
     local kind=-m
 
-    [ "$(id -u)" = 0 ] || kind=-Urm
+    if [ "$(id -u)" != 0 ]; then
+        kind=-Urm
+        mkdir -p "$tmp/plugins" # in there, files of others belong to nobody, and pgcask loads no such plugin
+        cp "$build/plugins/.libs/pgcask-local-storage.so" "$tmp/plugins/"
+        export PGCASK_PLUGIN_PATH=$tmp/plugins
+    fi
     unshare $kind true 2>"$tmp/unshare" || skip "no mount namespace can be made here: $(cat "$tmp/unshare")"
     start_bg unshare $kind sleep 600
     wait_until 5 own_namespace "$bg_pid"

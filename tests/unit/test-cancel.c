@@ -63,6 +63,25 @@ START_TEST(a_second_signal_ends_the_process)
 }
 END_TEST
 
+static void
+hang(void *ctx)
+{
+    (void)ctx;
+    for (;;)
+        (void)pause();
+}
+
+START_TEST(a_second_signal_ends_even_a_hook_that_hangs)
+{
+    cancel_hook_add(hang, NULL);
+    ck_assert_int_eq(kill(getpid(), SIGINT), 0);
+    wait_until_requested();
+    ck_assert_int_eq(kill(getpid(), SIGINT), 0);
+    for (;;)
+        (void)pause();
+}
+END_TEST
+
 START_TEST(a_broken_pipe_is_no_signal)
 {
     int pair[2];
@@ -195,7 +214,8 @@ cancel_suite(void)
     tcase_set_timeout(tcase, 10);
     tcase_add_test(tcase, nothing_is_cancelled_at_start);
     tcase_add_loop_test(tcase, a_signal_cancels, 0, ARRAY_LEN(signal_rows));
-    tcase_add_exit_test(tcase, a_second_signal_ends_the_process, 1);
+    tcase_add_test_raise_signal(tcase, a_second_signal_ends_the_process, SIGTERM);
+    tcase_add_test_raise_signal(tcase, a_second_signal_ends_even_a_hook_that_hangs, SIGINT);
     tcase_add_test(tcase, a_broken_pipe_is_no_signal);
     tcase_add_test(tcase, the_cancellation_is_the_error_of_its_consequences);
     tcase_add_loop_test(tcase, sleep_takes_its_time, 0, ARRAY_LEN(sleep_rows_ms));

@@ -341,13 +341,32 @@ START_TEST(of_many_creators_one_wins)
 }
 END_TEST
 
-START_TEST(the_rubbish_of_a_killed_process_is_no_obstacle)
+static void *
+write_often(void *text)
 {
-    CLEANUP_FREE char *temp = mem_printf("%s.tmp-%d", path, (int)getpid());
+    int rc = 0;
 
-    dir_put(temp, "half", 0600);
-    ck_assert_int_eq(file_write(path, "whole", 5), 0);
-    expect_content(path, "whole");
+    for (int i = 0; rc == 0 && i < 100; i++)
+        rc = file_write(path, text, 4);
+    return rc == 0 ? text : NULL;
+}
+
+START_TEST(writers_of_one_file_do_not_meet)
+{
+    static char texts[2][5] = { "aaaa", "bbbb" };
+    pthread_t threads[2];
+    CLEANUP_BUF struct buf data = BUF_INIT(100);
+
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, write_often, texts[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *good;
+
+        ck_assert_int_eq(pthread_join(threads[i], &good), 0);
+        ck_assert_ptr_nonnull(good);
+    }
+    ck_assert_int_eq(file_read(path, &data), 0);
+    ck_assert(strcmp(data.data, "aaaa") == 0 || strcmp(data.data, "bbbb") == 0);
     ck_assert_uint_eq(dir_count(), 1);
 }
 END_TEST
@@ -418,7 +437,7 @@ file_suite(void)
     tcase_add_test(tcase, creating_refuses_what_is_there);
     tcase_add_test(tcase, creating_refuses_a_dangling_link);
     tcase_add_test(tcase, of_many_creators_one_wins);
-    tcase_add_test(tcase, the_rubbish_of_a_killed_process_is_no_obstacle);
+    tcase_add_test(tcase, writers_of_one_file_do_not_meet);
     tcase_add_test(tcase, records_are_appended);
     tcase_add_test(tcase, directories_are_made_with_their_parents);
     tcase_add_test(tcase, what_is_no_directory_is_not_taken_for_one);

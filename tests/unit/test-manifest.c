@@ -349,6 +349,10 @@ static const struct value_row {
     { "members.1.header_size", "985", "'header_size' is impossible" },
     { "members.1.stored_size", "215", "'header_size' is impossible" },
     { "members.1.role", "\"table\"", "a table's member does not name database, schema and table" },
+    { "members.2.role", "\"main\"", "a member that is no table's names a schema or a table" },
+    { "members.1.schema", "\"public\"", "a member that is no table's names a schema or a table" },
+    { "members.1.table", "\"orders\"", "a member that is no table's names a schema or a table" },
+    { "members.1.table", "null", NULL },
 };
 
 START_TEST(values_nobody_would_write_are_refused)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/digest.h"
-#include "unit-member.h"
+#include "unit-chain.h"
 
 enum { MEMBER_BYTES = SMALL_FRAMES_BYTES + 100000 };
 

@@ -11,7 +11,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "unit-dir.h"
-#include "unit-member.h"
+#include "unit-chain.h"
 
 static const struct {
     size_t len;

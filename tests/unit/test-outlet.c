@@ -230,6 +230,7 @@ END_TEST
 START_TEST(a_dropped_store_is_not_sent_the_rest)
 {
     fail_as(&stores[0], 3, "full"); /* the 10th of 21 parts */
+    stores[0].pause_us = 5000;      /* so that the next ones wait for it */
     open_all(2, 1);
     ck_assert_int_eq(write_object("key", DATA_BYTES, 700), 0);
     ck_assert_uint_eq(stores[0].calls[STORE_PART], 10);

@@ -143,6 +143,19 @@ START_TEST(stores_used_one_after_the_other_get_one_id)
 }
 END_TEST
 
+/* A host that was never used before, and verifies what another one stored. */
+START_TEST(an_old_store_needs_nothing_on_this_host)
+{
+    CLEANUP_STORES struct stores stores = { 0 };
+
+    put_repository(0, ID_A);
+    free(config->state_dir);
+    config->state_dir = dir_path("new/state");
+    open_all(0, &stores);
+    ck_assert_uint_eq(stores.len, STORES);
+}
+END_TEST
+
 START_TEST(a_new_store_joins_the_old_ones)
 {
     CLEANUP_STORES struct stores stores = { 0 };
@@ -373,6 +386,7 @@ stores_suite(void)
     tcase_add_checked_fixture(repository, setup, teardown);
     tcase_add_test(repository, new_stores_get_one_id);
     tcase_add_test(repository, stores_used_one_after_the_other_get_one_id);
+    tcase_add_test(repository, an_old_store_needs_nothing_on_this_host);
     tcase_add_test(repository, a_new_store_joins_the_old_ones);
     tcase_add_loop_test(repository, stores_of_two_repositories_are_not_mixed, 0, 2);
     tcase_add_test(repository, for_reading_an_empty_store_is_left_out_and_stays_empty);
