@@ -9,21 +9,19 @@
 
 page=4096
 
-# mounts_begin - a mount namespace of our own that `inside` enters; with a user namespace when we are not root
+# mounts_begin - a mount namespace of our own that `inside` enters
 mounts_begin()
 {
     local kind=-m
 
-    if [ "$(id -u)" != 0 ]; then
-        kind=-Urm
-        mkdir -p "$tmp/plugins" # in there, files of others belong to nobody, and pgcask loads no such plugin
-        cp "$build/plugins/.libs/pgcask-local-storage.so" "$tmp/plugins/"
-        export PGCASK_PLUGIN_PATH=$tmp/plugins
-    fi
+    [ "$(id -u)" = 0 ] || kind=-Urm
     unshare $kind true 2>"$tmp/unshare" || skip "no mount namespace can be made here: $(cat "$tmp/unshare")"
     start_bg unshare $kind sleep 600
     wait_until 5 own_namespace "$bg_pid"
     mounts_pid=$bg_pid
+    if [ "$(id -u)" != 0 ]; then
+        own_root
+    fi
 }
 
 own_namespace()
@@ -31,12 +29,37 @@ own_namespace()
     [ "$(readlink "/proc/$1/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ] && [ "$(cat "/proc/$1/comm")" = sleep ]
 }
 
+# own_root - in a user namespace root's files, / too, belong to nobody, and pgcask loads no plugin from such a place: let it
+# find everything below a root that is ours, and a plugin there
+own_root()
+{
+    mkdir -p "$tmp/root"
+    entered mount -t tmpfs -o mode=0755 none "$tmp/root"
+    entered sh -c '
+        mkdir "$1/plugins"
+        cp "$2" "$1/plugins/"
+        for top in /*; do
+            if [ -L "$top" ]; then
+                cp -P "$top" "$1$top"
+            elif [ -d "$top" ]; then
+                mkdir "$1$top"
+                mount --rbind "$top" "$1$top"
+            fi
+        done' sh "$tmp/root" "$build/plugins/.libs/pgcask-local-storage.so"
+    export PGCASK_PLUGIN_PATH=/plugins
+}
+
+entered()
+{
+    nsenter -t "$mounts_pid" -U --preserve-credentials -m "$@"
+}
+
 inside()
 {
     if [ "$(id -u)" = 0 ]; then
         nsenter -t "$mounts_pid" -m "$@"
     else
-        nsenter -t "$mounts_pid" -U --preserve-credentials -m "$@"
+        entered /usr/sbin/chroot "$tmp/root" "$@"
     fi
 }
 
@@ -184,14 +207,13 @@ test_full_at_the_start()
     scene full_start
     full_config
     mounts_begin
-    mount_tmpfs "$dir/one" 1M
+    mount_tmpfs "$dir/one" 64M
     leave_free "$dir/one" 0
     run_expect 1 inside pgcask backup
     expect_err "No space left on device"
     expect_err "HINT: the file system of '$dir/one' is full (see 'df -h' and 'df -i'): make room, or keep fewer backups"
     equal "$(files_inside "$dir/one")" ""
     inside rm "$dir/one/ballast"
-    inside mount -o remount,size=64M "$dir/one"
     run_expect 0 inside pgcask backup
     expect_silent
 }

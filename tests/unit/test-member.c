@@ -112,6 +112,15 @@ START_TEST(a_sealed_member_comes_back_as_it_was)
 }
 END_TEST
 
+START_TEST(the_table_may_lie_across_the_border_of_a_chunk)
+{
+    for (size_t len = 65480; len < 65540; len += 4) {
+        check_round_trip(len, _i == 1);
+        ck_assert_int_eq(storage_remove(store.storage, "key"), 0);
+    }
+}
+END_TEST
+
 START_TEST(what_compresses_is_small)
 {
     CLEANUP_FREE unsigned char *zeros = mem_zalloc(10000000);
@@ -356,6 +365,7 @@ member_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_member_comes_back_as_it_was, 0, ARRAY_LEN(size_rows));
     tcase_add_loop_test(tcase, a_sealed_member_comes_back_as_it_was, 0, ARRAY_LEN(size_rows));
+    tcase_add_loop_test(tcase, the_table_may_lie_across_the_border_of_a_chunk, 0, 2);
     tcase_add_test(tcase, what_compresses_is_small);
     tcase_add_loop_test(tcase, a_source_that_fails_leaves_nothing, 0, 2 * ARRAY_LEN(good_rows));
     tcase_add_loop_test(tcase, a_store_that_fails_fails_the_member, 0, ARRAY_LEN(store_rows));

@@ -210,7 +210,7 @@ static const struct refusal_row {
     { "secret_command = true", "3: [store x]: secret_command: secret is empty", NULL },
     { "secret_command = printf a\\nb", "3: [store x]: secret_command: secret has more than one line", NULL },
     { "secret_file = /nonexistent/x",
-      "3: [store x]: secret_file: could not read secret '/nonexistent/x': No such file or directory", NULL },
+      "3: [store x]: secret_file: could not read secret file '/nonexistent/x': No such file or directory", NULL },
     { "conninfo = hots=h", "3: [store x]: conninfo: invalid connection option \"hots\"", LIBPQ_CURE },
     { "conninfo = password=my hush",
       "3: [store x]: conninfo: libpq cannot read this connection string (not shown: it may hold "
@@ -340,7 +340,7 @@ START_TEST(secret_file_must_be_private)
     CLEANUP_FREE char *path = file_with("hush\n", 0640);
     CLEANUP_FREE char *line = mem_printf("secret_file = %s", path);
     CLEANUP_FREE char *want = mem_printf(
-        "t.ini:3: [store x]: secret_file: secret '%s' can be used by others than its owner "
+        "t.ini:3: [store x]: secret_file: secret file '%s' can be used by others than its owner "
         "(mode 0640, wanted 0600)",
         path);
     struct option_set *set = NULL;

@@ -276,6 +276,15 @@ static const struct apply_row {
       "GRANT CREATE ON DATABASE \"new\" TO \"r\"\"x\" WITH GRANT OPTION" },
 };
 
+/* As a restore does it: first what the database is to have, at the very end what may keep us out of it. */
+static int
+put_back(const struct properties *properties, struct pg_conn *maintenance, struct pg_conn *inside, bool owner)
+{
+    int rc = properties_apply(properties, maintenance, inside, "new", owner);
+
+    return rc < 0 ? rc : properties_finish(properties, maintenance, "new");
+}
+
 START_TEST(the_rest_is_put_back_in_its_place)
 {
     const struct apply_row *row = &apply_rows[_i];
@@ -285,7 +294,7 @@ START_TEST(the_rest_is_put_back_in_its_place)
     CLEANUP_FREE char *log = NULL, *wanted = NULL;
 
     refused = row->refused;
-    ck_assert_msg(properties_apply(properties, maintenance, inside, "new", row->owner) == 0, "%s", error_text());
+    ck_assert_msg(put_back(properties, maintenance, inside, row->owner) == 0, "%s", error_text());
     log = double_log();
     wanted = mem_printf("connect shop\nconnect shop\nSELECT current_database()%s%s", *row->log ? "\n" : "", row->log);
     ck_assert_str_eq(log, wanted);
@@ -323,7 +332,7 @@ START_TEST(anything_else_that_is_refused_is_an_error)
     CLEANUP(pg_close) struct pg_conn *conn = double_connect();
 
     refused = needed[_i];
-    ck_assert_int_eq(properties_apply(properties, conn, conn, "new", true), PGCASK_FAILED);
+    ck_assert_int_eq(put_back(properties, conn, conn, true), PGCASK_FAILED);
     ck_assert_error_has("properties of database \"new\": ");
 }
 END_TEST

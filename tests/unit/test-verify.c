@@ -434,6 +434,11 @@ START_TEST(who_can_read_is_told_by_the_manifest)
     ck_assert(verify_can_decrypt(manifest, other));
     without_encryption();
     ck_assert(verify_can_decrypt(manifest, NULL));
+    for (size_t i = 0; i < MEMBERS; i++) { /* one that is encrypted is enough to need a key */
+        manifest->members[i].sealed = true;
+        ck_assert(!verify_can_decrypt(manifest, NULL));
+        manifest->members[i].sealed = false;
+    }
 }
 END_TEST
 
