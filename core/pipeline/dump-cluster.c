@@ -36,7 +36,7 @@ dump_globals(struct dump_run *run, struct pg_conn *conn)
     struct manifest_member member;
     struct source_process source = { .progress = progress_add };
     CLEANUP_STRV struct strv argv = { 0 };
-    CLEANUP_FREE char *superuser = NULL, *database = NULL;
+    CLEANUP_FREE char *superuser = NULL;
     int rc = pg_value(conn, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", NULL, 0, &superuser);
 
     if (rc < 0)

@@ -105,7 +105,8 @@ properties_check_rows(const json_t *acl, const json_t *settings)
 static int
 properties_take(struct properties *properties)
 {
-    static const char *const texts[] = { "collate", "ctype", "locale_provider", "locale", "icu_rules", "tablespace", "comment" };
+    static const char *const texts[] = { "collate",   "ctype",      "locale_provider", "locale",
+                                         "icu_rules", "tablespace", "comment" };
     const json_t *json = properties->json;
     const char *text;
     int64_t limit;

@@ -61,8 +61,14 @@ try_key(const char *key)
     free(parsed.id);
 }
 
-/* Each line is the name of a database; the next two those of a schema and a table in it. No name is longer than PostgreSQL
- * allows. */
+static const char *
+name_at(const struct strv *lines, size_t i)
+{
+    return i < lines->len && strlen(lines->items[i]) <= NAME_BYTES ? lines->items[i] : NULL;
+}
+
+/* Each line is the name of a database; the next two those of a schema and a table in it. No name is longer than
+ * PostgreSQL allows. */
 static void
 try_names(const struct strv *lines)
 {
@@ -70,10 +76,7 @@ try_names(const struct strv *lines)
 
     for (size_t i = 0; i < lines->len && i < NAMES; i++) {
         CLEANUP_FREE char *database = mem_strndup(lines->items[i], strnlen(lines->items[i], NAME_BYTES));
-        const char *schema = i + 1 < lines->len && strlen(lines->items[i + 1]) <= NAME_BYTES ? lines->items[i + 1] : NULL;
-        const char *table = schema != NULL && i + 2 < lines->len && strlen(lines->items[i + 2]) <= NAME_BYTES
-                                ? lines->items[i + 2]
-                                : NULL;
+        const char *schema = name_at(lines, i + 1), *table = schema != NULL ? name_at(lines, i + 2) : NULL;
         const char *const parts[] = { database, table != NULL ? schema : NULL, table, NULL };
         size_t before = taken.len;
         CLEANUP_FREE char *name = label_member_name(&taken, parts, ".dump");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * What exists, as the stores' listings show it: verdicts, what `latest` means,
- * whose manifest it is, and the cache of manifests.
+ * What exists, as the stores' listings show it: verdicts, and what `latest` means.
+ * Reading manifests: test-catalog-manifest.c.
  */
 #include "config.h"
 
@@ -10,78 +10,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
-#include "catalog/label.h"
-#include "unit-dir.h"
-#include "unit-manifest.h"
-#include "unit-fake.h"
+#include "unit-catalog.h"
 #include "unit-talk.h"
 #include "unit.h"
-
-#define OTHER_REPOSITORY "ffffffffffffffffffffffffffffffff"
-
-static struct fake *one, *two;
-static struct storage *stores[2];
-
-static void
-setup(void)
-{
-    dir_make();
-    one = fake_opened("one");
-    two = fake_opened("two");
-    stores[0] = one->storage;
-    stores[1] = two->storage;
-    ck_assert_int_eq(catalog_repository_make(stores[0], REPOSITORY), 0);
-    ck_assert_int_eq(catalog_repository_make(stores[1], REPOSITORY), 0);
-}
-
-static void
-teardown(void)
-{
-    fake_free(one);
-    fake_free(two);
-    dir_remove();
-}
-
-static void
-put_object(struct fake *fake, const char *id, const char *object, const char *text)
-{
-    CLEANUP_FREE char *key = label_object("chain", id, object);
-
-    (void)fake_text(fake, key, text);
-}
-
-/* A whole backup; its content and selection as given. */
-static void
-put_backup(struct fake *fake, const char *id, const char *content, bool selection)
-{
-    CLEANUP(manifest_free) struct manifest *manifest = made_empty("chain", id);
-    CLEANUP_FREE char *text = NULL;
-
-    free(manifest->content);
-    manifest->content = mem_strdup(content);
-    manifest->selection = selection;
-    text = manifest_encode(manifest);
-    put_object(fake, id, "globals.sql.zst.age", "bytes");
-    put_object(fake, id, LABEL_MANIFEST, text);
-}
-
-static void
-put_verdict(struct fake *fake, const char *id, int64_t when_s, bool good)
-{
-    CLEANUP_FREE char *key = label_verdict("chain", id, when_s, good);
-
-    (void)fake_text(fake, key, "{}");
-}
-
-static struct catalog *
-load(const char *cache_dir)
-{
-    struct catalog *catalog = NULL;
-
-    ck_assert_msg(catalog_load(stores, 2, "chain", cache_dir, &catalog) == 0, "%s", error_text());
-    return catalog;
-}
 
 static struct catalog_backup *
 find(const struct catalog *catalog, const char *id, const char *job)
@@ -369,252 +300,15 @@ START_TEST(the_last_good_one_is_of_the_same_kind)
 }
 END_TEST
 
-/* ---- manifests ---- */
-
-/* A manifest under a key that is not its own. */
-static const struct foreign_row {
-    const char *repository, *cluster, *id;
-    const char *error; /* NULL: it is the right one */
-} foreign_rows[] = {
-    { REPOSITORY, "chain", "20261122T020000Z-daily", NULL },
-    { REPOSITORY, "shop", "20261122T020000Z-daily", "the manifest is that of 'shop/20261122T020000Z-daily'" },
-    { REPOSITORY, "chain", "20261121T020000Z-daily", "the manifest is that of 'chain/20261121T020000Z-daily'" },
-    { OTHER_REPOSITORY, "chain", "20261122T020000Z-daily",
-      "the manifest belongs to another repository (" OTHER_REPOSITORY ", this one is " REPOSITORY ")" },
-};
-
-START_TEST(a_manifest_of_something_else_is_refused_by_name)
-{
-    const struct foreign_row *row = &foreign_rows[_i];
-    CLEANUP(manifest_free) struct manifest *made = made_empty(row->cluster, row->id);
-    CLEANUP_FREE char *text = NULL, *cache = dir_path("cache");
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    const struct manifest *manifest = NULL;
-    int rc;
-
-    ck_assert_int_eq(file_mkdirs(cache), 0);
-    free(made->repository);
-    made->repository = mem_strdup(row->repository);
-    text = manifest_encode(made);
-    put_object(one, "20261122T020000Z-daily", LABEL_MANIFEST, text);
-    catalog = load(cache);
-    rc = catalog_manifest(catalog, &catalog->backups[0], &manifest);
-    ck_assert_int_eq(rc, row->error ? ERROR_CORRUPT : 0);
-    ck_assert_int_eq(manifest != NULL, row->error == NULL);
-    if (row->error == NULL)
-        return;
-    ck_assert_error_has("store 'one': object 'chain/backup/20261122T020000Z-daily/manifest.json': ");
-    ck_assert_error_has(row->error);
-    (void)remove(cache);
-    ck_assert(!file_exists(cache)); /* it was empty: nothing wrong is remembered */
-}
-END_TEST
-
-START_TEST(a_manifest_is_read_once)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    const struct manifest *manifest, *again;
-    size_t gets;
-
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    put_backup(two, "20261122T020000Z-daily", "all", false);
-    catalog = load(NULL);
-    ck_assert_int_eq(catalog_manifest(catalog, &catalog->backups[0], &manifest), 0);
-    gets = one->gets + two->gets;
-    ck_assert_int_eq(catalog_manifest(catalog, &catalog->backups[0], &again), 0);
-    ck_assert_ptr_eq(manifest, again);
-    ck_assert_uint_eq(one->gets + two->gets, gets);
-}
-END_TEST
-
-START_TEST(the_next_store_helps_out)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    const struct manifest *manifest = NULL;
-    struct talk talk = talk_begin(STDERR_FILENO);
-    CLEANUP_FREE char *said = NULL;
-
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    put_backup(two, "20261122T020000Z-daily", "all", false);
-    catalog = load(NULL);
-    one->refuse = LABEL_MANIFEST;
-    one->refuse_code = _i == 0 ? PGCASK_FAILED : PGCASK_COLD;
-    ck_assert_int_eq(catalog_manifest(catalog, &catalog->backups[0], &manifest), 0);
-    ck_assert_ptr_nonnull(manifest);
-    said = talk_end(&talk);
-    ck_assert_has(said, "store 'one': no answer");
-    ck_assert_has(said, "trying the next store");
-}
-END_TEST
-
-START_TEST(when_no_store_helps_the_last_reason_is_told)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    const struct manifest *manifest = NULL;
-    struct talk talk = talk_begin(STDERR_FILENO);
-    CLEANUP_FREE char *said = NULL;
-    int rc;
-
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    put_backup(two, "20261122T020000Z-daily", "all", false);
-    catalog = load(NULL);
-    one->refuse = two->refuse = LABEL_MANIFEST;
-    rc = catalog_manifest(catalog, &catalog->backups[0], &manifest);
-    said = talk_end(&talk);
-    ck_assert_int_eq(rc, PGCASK_FAILED);
-    ck_assert_error_has("store 'two': no answer");
-    ck_assert_has(said, "store 'one': no answer");
-    ck_assert_ptr_null(manifest);
-}
-END_TEST
-
-START_TEST(what_was_never_finished_has_no_manifest)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    const struct manifest *manifest = NULL;
-
-    put_object(one, "20261122T020000Z-daily", "globals.sql.zst.age", "bytes");
-    catalog = load(NULL);
-    ck_assert(!catalog_exists(&catalog->backups[0]));
-    ck_assert_int_eq(catalog_manifest(catalog, &catalog->backups[0], &manifest), PGCASK_NOT_FOUND);
-    ck_assert_str_eq(error_text(), "backup '20261122T020000Z-daily' has no manifest: it was never finished");
-}
-END_TEST
-
-/* ---- the cache ---- */
-
-static int
-read_once(const char *cache)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = load(cache);
-    const struct manifest *manifest;
-
-    return catalog_manifest(catalog, &catalog->backups[0], &manifest);
-}
-
-START_TEST(a_manifest_is_fetched_once_for_all_runs)
-{
-    CLEANUP_FREE char *cache = dir_path("cache");
-    struct fake_object *object;
-
-    ck_assert_int_eq(file_mkdirs(cache), 0);
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    ck_assert_int_eq(read_once(cache), 0);
-    object = fake_find(one, "chain/backup/20261122T020000Z-daily/manifest.json");
-    memset(object->data, 'x', object->len); /* nobody looks */
-    ck_assert_int_eq(read_once(cache), 0);
-    ck_assert_int_eq(read_once(NULL), ERROR_CORRUPT);
-}
-END_TEST
-
-START_TEST(a_cache_that_cannot_be_written_does_no_harm)
-{
-    CLEANUP_FREE char *cache = dir_path("missing");
-
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    ck_assert_int_eq(read_once(cache), 0);
-    ck_assert_str_eq(error_text(), "");
-}
-END_TEST
-
-static const char *const spoilt[] = { "", "rubbish", "{\"format\": 1}" };
-
-START_TEST(a_spoilt_cache_is_told_and_removed)
-{
-    CLEANUP_FREE char *cache = dir_path("cache");
-    CLEANUP_FREE char *path = mem_printf("%s/%s-chain-20261122T020000Z-daily.json", cache, REPOSITORY);
-
-    ck_assert_int_eq(file_mkdirs(cache), 0);
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    ck_assert_int_eq(read_once(cache), 0);
-    ck_assert(file_exists(path));
-    ck_assert_int_eq(file_write(path, spoilt[_i], strlen(spoilt[_i])), 0);
-    ck_assert_int_eq(read_once(cache), ERROR_CORRUPT);
-    ck_assert_ptr_nonnull(error_cure());
-    ck_assert_has(error_cure(), path);
-    ck_assert_has(error_cure(), "try again");
-    ck_assert(!file_exists(path));
-    ck_assert_int_eq(read_once(cache), 0);
-    ck_assert(file_exists(path));
-}
-END_TEST
-
-/* Put there by somebody who knows digests but not whose backup it is. */
-START_TEST(a_foreign_manifest_in_the_cache_is_refused)
-{
-    CLEANUP(manifest_free) struct manifest *made = made_empty("shop", "20261122T020000Z-daily");
-    CLEANUP_FREE char *cache = dir_path("cache"), *text = manifest_encode(made);
-    CLEANUP_FREE char *path = mem_printf("%s/%s-chain-20261122T020000Z-daily.json", cache, REPOSITORY);
-
-    ck_assert_int_eq(file_mkdirs(cache), 0);
-    put_backup(one, "20261122T020000Z-daily", "all", false);
-    ck_assert_int_eq(file_write(path, text, strlen(text)), 0);
-    ck_assert_int_eq(read_once(cache), ERROR_CORRUPT);
-    ck_assert_error_has("the manifest is that of 'shop/");
-    ck_assert_msg(read_once(cache) == 0, "the cache stays spoilt: %s", error_text());
-}
-END_TEST
-
-/* ---- the repository ---- */
-
-#define ID32 "0123456789abcdef0123456789abcdef"
-
-static const struct repository_row {
-    const char *text;
-    int code;
-    const char *error;
-} repository_rows[] = {
-    { "{\"format\": 1, \"id\": \"" ID32 "\"}", 0, NULL },
-    { "{\"format\": 1, \"id\": \"" ID32 "\", \"more\": 1}", 0, NULL },
-    { "{\"format\": 2, \"id\": \"" ID32 "\"}", PGCASK_UNSUPPORTED, "'pgcask.json' has format 2, this pgcask knows 1" },
-    { "{\"format\": 0, \"id\": \"" ID32 "\"}", ERROR_CORRUPT, "'format' is not a whole number" },
-    { "{\"id\": \"" ID32 "\"}", ERROR_CORRUPT, "'format' is missing" },
-    { "{\"format\": 1}", ERROR_CORRUPT, "'id' is missing" },
-    { "{\"format\": 1, \"id\": 5}", ERROR_CORRUPT, "'id' is not a string" },
-    { "{\"format\": 1, \"id\": \"\"}", ERROR_CORRUPT, "'id' is '', not 32 hex digits" },
-    { "{\"format\": 1, \"id\": \"" ID32 "0\"}", ERROR_CORRUPT, "not 32 hex digits" },
-    { "{\"format\": 1, \"id\": \"0123456789ABCDEF0123456789ABCDEF\"}", ERROR_CORRUPT, "not 32 hex digits" },
-    { "{\"format\": 1, \"id\": \"../../../../../../../../../../..\"}", ERROR_CORRUPT, "not 32 hex digits" },
-    { "", ERROR_CORRUPT, "is not valid JSON" },
-};
-
-START_TEST(a_repository_is_known_by_its_file)
-{
-    const struct repository_row *row = &repository_rows[_i];
-    CLEANUP_FREE char *id = NULL;
-
-    (void)fake_text(one, LABEL_REPOSITORY, row->text);
-    ck_assert_int_eq(catalog_repository(stores[0], &id), row->code);
-    ck_assert_pstr_eq(id, row->code == 0 ? ID32 : NULL);
-    if (row->code == 0)
-        return;
-    ck_assert_error_has("store 'one': object 'pgcask.json'");
-    ck_assert_error_has(row->error);
-}
-END_TEST
-
-START_TEST(a_repository_is_made_once)
-{
-    CLEANUP_FREE char *id = NULL;
-
-    fake_drop(one, LABEL_REPOSITORY);
-    ck_assert_int_eq(catalog_repository(stores[0], &id), PGCASK_NOT_FOUND);
-    ck_assert_int_eq(catalog_repository_make(stores[0], ID32), 0);
-    ck_assert_int_eq(catalog_repository_make(stores[0], OTHER_REPOSITORY), PGCASK_EXISTS);
-    ck_assert_int_eq(catalog_repository(stores[0], &id), 0);
-    ck_assert_str_eq(id, ID32);
-}
-END_TEST
-
 static Suite *
 catalog_suite(void)
 {
     Suite *suite = suite_create("catalog");
-    TCase *list = tcase_create("list"), *choose = tcase_create("choose"), *read = tcase_create("read");
-    TCase *cases[] = { list, choose, read };
+    TCase *list = tcase_create("list"), *choose = tcase_create("choose");
+    TCase *cases[] = { list, choose };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        tcase_add_checked_fixture(cases[i], setup, teardown);
+        tcase_add_checked_fixture(cases[i], catalog_setup, catalog_teardown);
         suite_add_tcase(suite, cases[i]);
     }
     tcase_add_test(list, backups_of_all_stores_are_in_order_and_counted_once);
@@ -627,17 +321,6 @@ catalog_suite(void)
     tcase_add_test(choose, without_any_latest_is_a_usage_error);
     tcase_add_test(choose, by_its_id_anything_finished_is_found);
     tcase_add_loop_test(choose, the_last_good_one_is_of_the_same_kind, 0, ARRAY_LEN(good_rows));
-    tcase_add_loop_test(read, a_manifest_of_something_else_is_refused_by_name, 0, ARRAY_LEN(foreign_rows));
-    tcase_add_test(read, a_manifest_is_read_once);
-    tcase_add_loop_test(read, the_next_store_helps_out, 0, 2);
-    tcase_add_test(read, when_no_store_helps_the_last_reason_is_told);
-    tcase_add_test(read, what_was_never_finished_has_no_manifest);
-    tcase_add_test(read, a_manifest_is_fetched_once_for_all_runs);
-    tcase_add_test(read, a_cache_that_cannot_be_written_does_no_harm);
-    tcase_add_loop_test(read, a_spoilt_cache_is_told_and_removed, 0, ARRAY_LEN(spoilt));
-    tcase_add_test(read, a_foreign_manifest_in_the_cache_is_refused);
-    tcase_add_loop_test(read, a_repository_is_known_by_its_file, 0, ARRAY_LEN(repository_rows));
-    tcase_add_test(read, a_repository_is_made_once);
     return suite;
 }
 

@@ -61,7 +61,7 @@ START_TEST(a_program_gets_it_all_but_the_password)
     ck_assert_int_eq(rc, row->text ? 0 : ERROR_USAGE);
     ck_assert_pstr_eq(text, row->text);
     if (row->text == NULL) {
-        ck_assert_str_eq(error_text(), "conninfo is not a valid connection string"); /* libpq's words may show the secret */
+        ck_assert_str_eq(error_text(), "conninfo is not a valid connection string"); /* libpq's words may tell a secret */
         return;
     }
     ck_assert_lacks(text, "secret");

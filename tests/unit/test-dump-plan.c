@@ -194,7 +194,8 @@ static const struct plan_row {
     { { .content = "all", .exclude_table_data = "public.*" }, "Log",
       NO_ROWS EVENTS ":" NO_ROWS ORDERS ":" NO_ROWS SMALL ":" NO_ROWS LOG, 390 * MIB },
     { { .content = "all", .tables = "public.*", .exclude_tables = "orders", .exclude_table_data = "small" }, "events",
-      "--table=" EVENTS ":--table=" ORDERS ":--table=" SMALL ":--exclude-table=" ORDERS ":" NO_ROWS SMALL ":" NO_ROWS EVENTS,
+      "--table=" EVENTS ":--table=" ORDERS ":--table=" SMALL ":--exclude-table=" ORDERS ":" NO_ROWS SMALL
+      ":" NO_ROWS EVENTS,
       100 * MIB },
 };
 

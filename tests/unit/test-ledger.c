@@ -296,7 +296,8 @@ grow(size_t bytes)
     CLEANUP_BUF struct buf text = BUF_INIT(LEDGER_TEXT_LIMIT_BYTES);
 
     while (text.len <= bytes)
-        ck_assert_int_eq(buf_addf(&text, "{\"cluster\":\"old\",\"event\":\"end\",\"job\":\"old\",\"run\":\"%0999d\"}\n", 1), 0);
+        ck_assert_int_eq(buf_addf(&text, "{\"cluster\":\"old\",\"event\":\"end\",\"job\":\"old\",\"run\":\"%0999d\"}\n", 1),
+                         0);
     ck_assert_int_eq(file_append(path, text.data, text.len), 0);
 }
 

@@ -17,7 +17,8 @@
 
 static const char plain[] =
     "{\"owner\": \"o\", \"encoding\": \"UTF8\", \"collate\": \"C\", \"ctype\": \"C.UTF-8\", \"locale_provider\": \"c\","
-    " \"locale\": null, \"icu_rules\": null, \"connection_limit\": -1, \"template\": false, \"tablespace\": \"pg_default\","
+    " \"locale\": null, \"icu_rules\": null, \"connection_limit\": -1, \"template\": false,"
+    " \"tablespace\": \"pg_default\","
     " \"comment\": null, \"default_acl\": true, \"acl\": [], \"settings\": [], \"roles\": [\"o\", \"reader\"]}";
 
 static int
@@ -76,7 +77,8 @@ static const struct read_row {
     { "acl", "{}", "'acl' is not an array" },
     { "acl", "[\"=Tc/o\"]", "'acl' 0: 'privilege' is missing" },
     { "acl", "[{\"privilege\": \"CONNECT\", \"grantee\": null, \"grantable\": false}]", NULL },
-    { "acl", "[{\"privilege\": \"CONNECT\", \"grantee\": 5, \"grantable\": false}]", "'acl' 0: 'grantee' is not a string" },
+    { "acl", "[{\"privilege\": \"CONNECT\", \"grantee\": 5, \"grantable\": false}]",
+      "'acl' 0: 'grantee' is not a string" },
     { "acl", "[{\"privilege\": \"CONNECT\", \"grantee\": \"r\"}]", "'acl' 0: 'grantable' is missing" },
     { "acl", "[{\"privilege\": \"ALL ON DATABASE x TO y; DROP\", \"grantee\": \"r\", \"grantable\": true}]",
       "'acl' 0: 'privilege' is not the name of one" },

@@ -73,8 +73,8 @@ START_TEST(both_names_change_in_one_transaction)
     ck_assert_msg(swap("shop", "fresh", &kept) == 0, "%s", error_text());
     ck_assert_int_eq(strncmp(kept, "shop_before_", 12), 0);
     ck_assert_uint_eq(strlen(kept), 12 + TIME_LEN);
-    wanted = mem_printf("BEGIN\nALTER DATABASE \"shop\" RENAME TO \"%s\"\nALTER DATABASE \"fresh\" RENAME TO \"shop\"\nCOMMIT",
-                        kept);
+    wanted = mem_printf("BEGIN\nALTER DATABASE \"shop\" RENAME TO \"%s\"\n"
+                        "ALTER DATABASE \"fresh\" RENAME TO \"shop\"\nCOMMIT", kept);
     log = changes();
     ck_assert_str_eq(log, wanted);
 }
@@ -166,7 +166,8 @@ START_TEST(sessions_in_the_way_are_ended)
     held = true;
     ck_assert_msg(swap("shop", "fresh", &kept) == 0, "%s", error_text());
     log = double_log();
-    ck_assert_has(log, "pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() [shop]");
+    ck_assert_has(log, "pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 "
+                       "AND pid <> pg_backend_pid() [shop]");
 }
 END_TEST
 

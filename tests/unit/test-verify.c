@@ -13,7 +13,6 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
-#include "base/json.h"
 #include "unit-dir.h"
 #include "unit-member.h"
 #include "unit-talk.h"
@@ -442,58 +441,12 @@ START_TEST(who_can_read_is_told_by_the_manifest)
 }
 END_TEST
 
-/* ---- verdicts ---- */
-
-START_TEST(the_outcome_is_an_object_of_its_own)
-{
-    CLEANUP_JSON json_t *json = NULL;
-    const char *problem = _i == 0 ? NULL : "it \"smells\"", *text;
-    const struct fake_object *object;
-    struct label_key key;
-    size_t before = fake->len;
-    bool is_good;
-
-    ck_assert_int_eq(verify_record(fake->storage, manifest, true, problem), 0);
-    ck_assert_uint_eq(fake->len, before + 1);
-    object = &fake->objects[before];
-    ck_assert_int_eq(label_key_parse("chain", object->key, &key), 0);
-    ck_assert_str_eq(key.id, RUN);
-    ck_assert(key.verdict);
-    ck_assert_int_eq(key.good, problem == NULL);
-    free(key.id);
-    ck_assert_int_eq(json_read("verdict", object->data, object->len, &json), 0);
-    ck_assert_int_eq(json_need_bool(json, "good", &is_good), 0);
-    ck_assert_int_eq(is_good, problem == NULL);
-    ck_assert_int_eq(json_need_string(json, "backup", &text), 0);
-    ck_assert_str_eq(text, RUN);
-    ck_assert_int_eq(json_need_string(json, "depth", &text), 0);
-    ck_assert_str_eq(text, "plain");
-    ck_assert_int_eq(json_want_string(json, "problem", &text), 0);
-    ck_assert_pstr_eq(text, problem);
-}
-END_TEST
-
-START_TEST(two_outcomes_in_one_second_are_no_trouble)
-{
-    ck_assert_int_eq(verify_record(fake->storage, manifest, true, NULL), 0);
-    ck_assert_msg(verify_record(fake->storage, manifest, false, NULL) == 0, "%s", error_text());
-}
-END_TEST
-
-START_TEST(an_outcome_that_cannot_be_stored_is_an_error)
-{
-    fake->refuse = "verdict-";
-    ck_assert_int_eq(verify_record(fake->storage, manifest, true, NULL), PGCASK_FAILED);
-    ck_assert_error_has("store 'one': no answer for 'chain/backup/" RUN "/verdict-");
-}
-END_TEST
-
 static Suite *
 verify_suite(void)
 {
     Suite *suite = suite_create("verify");
-    TCase *copies = tcase_create("copies"), *lists = tcase_create("lists"), *verdicts = tcase_create("verdicts");
-    TCase *cases[] = { copies, lists, verdicts };
+    TCase *copies = tcase_create("copies"), *lists = tcase_create("lists"), *keys = tcase_create("keys");
+    TCase *cases[] = { copies, lists, keys };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         tcase_add_checked_fixture(cases[i], setup, teardown);
@@ -516,11 +469,8 @@ verify_suite(void)
     tcase_add_loop_test(copies, only_the_copy_itself_makes_it_bad, 0, ARRAY_LEN(bad_rows));
     tcase_add_loop_test(lists, pg_restore_has_to_read_archives, 0, ARRAY_LEN(list_rows));
     tcase_add_test(lists, a_corrupt_member_counts_more_than_its_listing);
-    tcase_add_test(verdicts, who_can_read_is_told_by_the_manifest);
-    tcase_add_loop_test(verdicts, the_outcome_is_an_object_of_its_own, 0, 2);
-    tcase_add_test(verdicts, two_outcomes_in_one_second_are_no_trouble);
-    tcase_add_test(verdicts, an_outcome_that_cannot_be_stored_is_an_error);
-    tcase_add_test(verdicts, being_stopped_is_no_bad_copy); /* last: it stays so without forks */
+    tcase_add_test(keys, who_can_read_is_told_by_the_manifest);
+    tcase_add_test(keys, being_stopped_is_no_bad_copy); /* last: it stays so without forks */
     return suite;
 }
 

@@ -27,7 +27,7 @@ struct fake_object {
 struct fake {
     struct fake_object *objects;
     size_t len, cap;
-    const char *refuse;                                    /* calls for keys with this text in them fail; NULL: none do */
+    const char *refuse;                                    /* calls for keys with this text in them fail; may be NULL */
     int refuse_code;                                       /* with this code; 0: PGCASK_FAILED */
     void (*listed)(struct fake *fake, const char *prefix); /* happens right behind a listing */
     void (*stated)(struct fake *fake, const char *key);    /* happens right behind a stat */
@@ -266,7 +266,7 @@ fake_sweep(void *handle, int64_t before_s, uint64_t *ret_count)
 }
 
 static const struct pgcask_option fake_options[] = {
-    { .name = "where", .type = PGCASK_OPTION_STRING, .offset = offsetof(struct fake_settings, where), .help = "which one" },
+    { .name = "where", .type = PGCASK_OPTION_STRING, .help = "which one", .offset = offsetof(struct fake_settings, where) },
 };
 
 static const struct plugin fake_plugin = {

@@ -90,4 +90,13 @@ made_full(void)
     return manifest;
 }
 
+static inline int
+decode_text(const char *text, size_t len, struct manifest **ret_manifest)
+{
+    CLEANUP_FREE char *exact = mem_alloc(len + 1); /* the sanitizer sees a byte read too far */
+
+    memcpy(exact, text, len);
+    return manifest_decode("m.json", exact, len, ret_manifest);
+}
+
 #endif
