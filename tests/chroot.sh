@@ -86,11 +86,16 @@ exec unshare --mount --pid --fork --propagation private --kill-child sh -c '
     set -e
     root=$1
     shift
+    mount --bind "$root" "$root" # a mount point of its own: tests inside make mount namespaces, too
     mount -t proc proc "$root/proc"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" 2>/dev/null || :
     for node in null zero full random urandom tty; do
         [ -c "$root/dev/$node" ] || { : >"$root/dev/$node"; mount --bind "/dev/$node" "$root/dev/$node"; }
     done
+    mkdir -p "$root/dev/pts"
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
+    [ -e "$root/dev/ptmx" ] || : >"$root/dev/ptmx"
+    [ -L "$root/dev/ptmx" ] || mount --bind "$root/dev/pts/ptmx" "$root/dev/ptmx"
     code=0
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
         chroot "$root" sh -c "cd /pgcask && exec \"\$@\"" sh "$@" || code=$?

@@ -16,7 +16,7 @@ set -eu
 build='autoconf automake libtool pkg-config gcc make libc6-dev libssl-dev libpq-dev libinih-dev libzstd-dev
     libxxhash-dev libjansson-dev check perl'
 server='postgresql-15 postgresql-client-15 age zstd'
-test="$server python3 jq xxhash"
+test="$server python3 jq xxhash strace procps"
 ci='clang libclang-rt-14-dev shellcheck xz-utils'
 
 usage()

@@ -117,7 +117,7 @@ test_every_member_is_read_by_age_and_zstd()
         count=$((count + 1))
     done
     rm "$dir/plain"
-    [ $count -ge 12 ]
+    [ "$count" -ge 12 ]
 }
 
 test_steps_are_told_with_v()
@@ -319,11 +319,12 @@ query = SELECT current_database(), current_setting('search_path'), NULL
 query = SELECT 1/0
 END
     start_bg pgcask backup
-    wait_until 10 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     sql helpdesk -c "INSERT INTO team (name) VALUES ('too late')"
     touch "$dir/open"
     wait "$bg_pid"
     sql helpdesk -c "DELETE FROM team WHERE name = 'too late'"
+    # shellcheck disable=SC2016 # "$user" is PostgreSQL's
     equal "$(jq -c '[.checks[] | [.name, .database, .result]]' "$(backup_dir)/manifest.json")" \
         '[["team","helpdesk","8\n"],["names","helpdesk","helpdesk\t\"$user\", public\t\\N\n"],["names","western","western\t\"$user\", public\t\\N\n"]]'
     never grep -q 'too late' <(pgcask restore latest -d helpdesk --output - | pg_restore -f -)
@@ -445,9 +446,9 @@ $(store_section one)
 $(job_section daily "databases = western")
 END
     start_bg pgcask backup
-    wait_until 10 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     kill -KILL "$bg_pid"
-    wait_gone 5 "$bg_pid"
+    wait_gone 30 "$bg_pid"
     equal "$(count_backups)" 0
     touch "$dir/open"
     run_expect 0 pgcask backup

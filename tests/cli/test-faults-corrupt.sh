@@ -62,6 +62,7 @@ bad_is_remembered()
 }
 
 # how members are spoilt: what is said of it | command, with $file and $other
+# shellcheck disable=SC2016 # expanded when it is their turn
 member_rows='
 truncated by a byte|truncate -s -1 "$file"
 truncated to half|truncate -s $(($(stat -c %s "$file") / 2)) "$file"
@@ -125,6 +126,7 @@ test_two_members_exchanged()
 }
 
 # how manifests are spoilt: what | command with $file | what must be said
+# shellcheck disable=SC2016 # expanded when it is their turn
 manifest_rows='
 edited|sed -i "s/\"job\": \"daily\"/\"job\": \"weekl\"/" "$file"|it was changed after it was written
 with another digest in it|sed -i "s/\(\"stored_digest\": \"xxh3[^:]*:\)..../\1beef/" "$file"|it was changed after it was written

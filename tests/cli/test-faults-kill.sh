@@ -14,6 +14,11 @@ now_ms()
     echo $((${now/[.,]/} / 1000))
 }
 
+sleep_ms()
+{
+    sleep "$(($1 / 1000)).$(printf '%03d' $(($1 % 1000)))"
+}
+
 # rubbish - files that belong to no finished backup
 rubbish()
 {
@@ -21,7 +26,7 @@ rubbish()
 
     find "$dir/one/main/lease" -type f 2>/dev/null || :
     find "$dir/one" -name '.pgcask-*'
-    for object in $(find "$dir/one/main/backup" -mindepth 1 -type d); do
+    find "$dir/one/main/backup" -mindepth 1 -type d | while read -r object; do
         [ -e "$object/manifest.json" ] || find "$object" -type f
     done
 }
@@ -75,7 +80,7 @@ test_killed_at_28_moments_of_a_backup()
         forget_backups
         pgcask backup >"$dir/out" 2>&1 &
         pid=$!
-        sleep "$(printf '0.%03d' $((total_ms * i / 28 % 1000)))" # one moment of the run
+        sleep_ms $((total_ms * i / 28)) # one moment of the run
         kill -KILL "$pid" 2>/dev/null && killed=$((killed + 1))
         ended "$pid" 2>/dev/null
         visible_is_whole
@@ -84,8 +89,8 @@ test_killed_at_28_moments_of_a_backup()
         visible_is_whole
     done
     echo "    killed $killed times in $total_ms ms, $finished backups were complete by then"
-    [ $killed -ge 20 ]
-    [ $finished -lt 28 ]
+    [ "$killed" -ge 20 ]
+    [ "$finished" -lt 28 ]
 }
 
 # small_config - one stream, so that each call of the system is always the same one
@@ -106,7 +111,7 @@ run_until_call()
     { # bash would tell of the killed process
         (exec strace -f -qq -o "$dir/trace" -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" pgcask backup >"$dir/out" 2>&1)
     } 2>/dev/null || code=$?
-    [ $code = 0 ] || [ $code = 137 ] || fail "exit code $code at $1 number $2: $(cat "$dir/out")"
+    [ "$code" = 0 ] || [ "$code" = 137 ] || fail "exit code $code at $1 number $2: $(cat "$dir/out")"
 }
 
 # killed_at_each CALL LEAST - once at the first, once at the second … until a run comes through
@@ -116,14 +121,14 @@ killed_at_each()
 
     for ((n = 1; n < 100; n++)); do
         forget_backups
-        run_until_call "$1" $n
+        run_until_call "$1" "$n"
         visible_is_whole
-        [ $code != 0 ] || break
+        [ "$code" != 0 ] || break
         next_run_sweeps
     done
-    [ $code = 0 ]
+    [ "$code" = 0 ]
     echo "    killed at each of $((n - 1)) calls of $1"
-    [ $n -gt "$2" ] || fail "only $((n - 1)) calls"
+    [ "$n" -gt "$2" ] || fail "only $((n - 1)) calls"
 }
 
 traceable()
@@ -162,15 +167,15 @@ test_killed_at_each_removal_of_a_sweep()
         forget_backups
         mkdir -p "$dir/one/main/backup/20240101T000000Z-daily"
         for object in a b c; do
-            echo $object >"$dir/one/main/backup/20240101T000000Z-daily/$object.zst"
+            echo "$object" >"$dir/one/main/backup/20240101T000000Z-daily/$object.zst"
             touch -d '2 days ago' "$dir/one/main/backup/20240101T000000Z-daily/$object.zst"
         done
-        run_until_call unlinkat $n
+        run_until_call unlinkat "$n"
         visible_is_whole
-        [ $code != 0 ] || break
+        [ "$code" != 0 ] || break
         next_run_sweeps
     done
-    [ $n -gt 3 ] || fail "only $((n - 1)) removals"
+    [ "$n" -gt 3 ] || fail "only $((n - 1)) removals"
 }
 
 nobody_connected()
@@ -192,10 +197,10 @@ test_killed_at_moments_of_a_restore()
         dropdb --if-exists --force back 2>/dev/null
         pgcask restore latest --into back >"$dir/out" 2>&1 &
         pid=$!
-        sleep "$(printf '0.%03d' $((total_ms * i / 12 % 1000)))"
+        sleep_ms $((total_ms * i / 12))
         kill -KILL "$pid" 2>/dev/null || :
         ended "$pid" 2>/dev/null
-        wait_until 20 nobody_connected # the server ends what the dead one has begun
+        wait_until 60 nobody_connected # the server ends what the dead one has begun
         if [ "$(sql postgres -c "SELECT count(*) FROM pg_database WHERE datname = 'back'")" = 1 ]; then
             run_expect 0 "$top/tests/compare-db.sh" bulk back
         fi
@@ -205,7 +210,7 @@ test_killed_at_moments_of_a_restore()
         done
         equal "$(sql postgres -c "SELECT count(*) FROM pg_database WHERE datname NOT IN ('back', 'bulk', 'small')")" 3
     done
-    [ $seen -gt 0 ]
+    [ "$seen" -gt 0 ]
     dropdb --if-exists --force back 2>/dev/null
     run_expect 0 pgcask restore latest --into back
     run_expect 0 "$top/tests/compare-db.sh" bulk back
@@ -234,7 +239,7 @@ test_a_second_run_of_a_job_is_refused_with_4()
     scene two_runs
     gated_config
     start_bg pgcask backup
-    wait_until 10 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     run_expect 4 pgcask backup
     expect_err "ERROR: another run of job 'daily' is under way (pid $bg_pid)"
     expect_err "HINT: wait for it, or end it; the lock '$dir/state/lock-main"
@@ -250,7 +255,7 @@ test_another_job_leaves_a_run_under_way_alone()
     scene two_jobs
     gated_config
     start_bg pgcask backup
-    wait_until 10 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     run_expect 0 pgcask -c "$dir/weekly.ini" backup
     [ "$(find "$dir/one/main/lease" -type f | wc -l)" = 1 ]
     [ -n "$(find "$dir/one/main/backup" -path '*-daily/globals.sql*')" ]
@@ -302,9 +307,9 @@ test_ctrl_c_leaves_nothing()
     for signal in INT TERM HUP; do
         rm -f "$dir/arrived"
         start_bg pgcask backup >"$dir/out" 2>"$dir/err"
-        wait_until 10 test -e "$dir/arrived"
-        kill -$signal "$bg_pid"
-        wait_gone 10 "$bg_pid"
+        wait_until 60 test -e "$dir/arrived"
+        kill -"$signal" "$bg_pid"
+        wait_gone 30 "$bg_pid"
         ended "$bg_pid"
         equal "$code" 1 "exit code after SIG$signal"
         equal "$(cat "$dir/err")" "ERROR: stopped by a signal"
@@ -326,9 +331,9 @@ $(store_section one)
 $(job_section daily "databases = bulk" "table_size = 512KiB")
 END
     start_bg pgcask backup >"$dir/out" 2>"$dir/err"
-    wait_until 20 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     kill -INT "$bg_pid"
-    wait_gone 10 "$bg_pid"
+    wait_gone 30 "$bg_pid"
     ended "$bg_pid"
     touch "$dir/open"
     equal "$code" 1 "exit code"

@@ -138,12 +138,12 @@ $(job_section daily "databases = bulk")
 END
     cleanup_fn nobody_in bulk
     start_bg psql -Xq -d bulk -c 'BEGIN' -c 'LOCK TABLE account' -c '\! touch '"$dir/locked" -c 'SELECT pg_sleep(600)'
-    wait_until 10 test -e "$dir/locked"
+    wait_until 60 test -e "$dir/locked"
     run_expect 1 pgcask backup
     expect_err "ERROR: database 'bulk': PostgreSQL refused: canceling statement due to lock timeout"
     expect_err "HINT: another session holds a table (pg_locks shows which one); lock_timeout in [cluster …] is how long to wait"
     no_backup
-    wait_until 10 nobody_in bulk
+    wait_until 60 nobody_in bulk
     next_run_works
 }
 
@@ -162,7 +162,7 @@ $(store_section one)
 $(job_section daily "databases = bulk" "globals = no" "settings_files = no" "table_size = 1MiB")
 END
     start_bg pgcask backup >"$dir/out" 2>"$dir/err"
-    wait_until 20 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
 }
 
 # cut_backup_failed WORDS - it has ended with them
@@ -208,9 +208,9 @@ $(store_section one)
 $(job_section daily "databases = bulk" "globals = no" "settings_files = no" "table_size = 1MiB")
 END
     start_bg pgcask backup >"$dir/out" 2>"$dir/err"
-    wait_until 20 test -e "$dir/arrived"
+    wait_until 60 test -e "$dir/arrived"
     sql postgres -c "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'bulk'" -o "$dir/ended"
-    wait_until 10 nobody_in bulk
+    wait_until 60 nobody_in bulk
     touch "$dir/open"
     cut_backup_failed "snapshot"
     next_run_works

@@ -15,9 +15,9 @@ mounts_begin()
     local kind=-m
 
     [ "$(id -u)" = 0 ] || kind=-Urm
-    unshare $kind true 2>"$tmp/unshare" || skip "no mount namespace can be made here: $(cat "$tmp/unshare")"
-    start_bg unshare $kind sleep 600
-    wait_until 5 own_namespace "$bg_pid"
+    unshare "$kind" true 2>"$tmp/unshare" || skip "no mount namespace can be made here: $(cat "$tmp/unshare")"
+    start_bg unshare "$kind" sleep 600
+    wait_until 30 own_namespace "$bg_pid"
     mounts_pid=$bg_pid
     if [ "$(id -u)" != 0 ]; then
         own_root
@@ -35,6 +35,7 @@ own_root()
 {
     mkdir -p "$tmp/root"
     entered mount -t tmpfs -o mode=0755 none "$tmp/root"
+    # shellcheck disable=SC2016 # that shell's own parameters
     entered sh -c '
         mkdir "$1/plugins"
         cp "$2" "$1/plugins/"
@@ -73,7 +74,8 @@ mount_tmpfs()
 # leave_free DIR BYTES - fill the file system there until so many whole pages are left
 leave_free()
 {
-    inside sh -c 'rm -f "$1/../ballast" "$1/ballast"
+    # shellcheck disable=SC2016 # that shell's own parameters
+    inside sh -c 'rm -f "$1/ballast"
         free=$(stat -f -c "%a" "$1") size=$(stat -f -c "%S" "$1")
         fill=$((free * size - $2))
         [ $fill -le 0 ] || head -c $fill /dev/zero >"$1/ballast"' sh "$@"
@@ -94,7 +96,7 @@ only_the_label_inside()
 # pages_of DIR - bytes that the files there take on a tmpfs
 pages_of()
 {
-    find "$1" -type f -printf '%s\n' | awk -v page=$page '{ sum += int(($1 + page - 1) / page) * page } END { print sum + 0 }'
+    find "$1" -type f -printf '%s\n' | awk -v page="$page" '{ sum += int(($1 + page - 1) / page) * page } END { print sum + 0 }'
 }
 
 # full_config [FILE [PATH-OF-THE-STORE [STATE-DIRECTORY]]]
@@ -247,7 +249,7 @@ test_full_in_the_middle()
 
 test_full_at_the_manifest()
 {
-    local code=0 at_manifest= free
+    local code=0 at_manifest='' free
 
     scene full_manifest
     full_config
@@ -255,7 +257,7 @@ test_full_at_the_manifest()
     measure
     mount_tmpfs "$dir/one" 64M
     for ((free = total - manifest - 2 * page; free < total + 8 * page; free += page)); do
-        leave_free "$dir/one" $free
+        leave_free "$dir/one" "$free"
         code=0
         inside pgcask backup >"$tmp/out" 2>"$tmp/err" || code=$?
         [ "$code" != 0 ] || break

@@ -22,7 +22,7 @@ database = helpdesk
 [check vintages]
 ; found only through the search_path that the database itself sets
 query = SELECT count(*), sum(year) FROM vintage
-database = "$(echo "$cellar" | sed 's/"/\\"/g')"
+database = "${cellar//\"/\\\"}"
 END
     run_expect 0 pgcask backup
     [ "$(jq '[.members[] | select(.role == "table")] | length' "$(backup_dir)/manifest.json")" -ge 5 ]
@@ -196,8 +196,8 @@ $(store_section one)
 $(job_section daily "databases = helpdesk")
 END
     start_bg pgcask -c "$dir/gated.ini" restore latest -d "${1:-helpdesk}" --into cut 2>"$dir/err"
-    wait_until 10 test -e "$dir/arrived"
-    wait_until 10 session_in 'cut.restoring.%'
+    wait_until 60 test -e "$dir/arrived"
+    wait_until 60 session_in 'cut.restoring.%'
     never db_exists cut
 }
 
@@ -238,7 +238,7 @@ test_a_restore_that_is_stopped_leaves_nothing()
 {
     start_cut_restore "$cellar"
     kill -TERM "$bg_pid"
-    wait_gone 10 "$bg_pid"
+    wait_gone 30 "$bg_pid"
     ended "$bg_pid"
     equal "$code" 1 "exit code"
     touch "$dir/open"
@@ -251,7 +251,7 @@ test_a_restore_that_was_killed_shows_what_it_left()
     start_cut_restore
     kill -KILL "$bg_pid"
     touch "$dir/open"
-    wait_gone 5 "$bg_pid"
+    wait_gone 30 "$bg_pid"
     never db_exists cut
     equal "$(databases | diff "$dir/before" - | grep -c '^[<>]')" 1 "databases more"
     databases | grep -Eq '^cut\.restoring\.[0-9a-f]{8}$'
@@ -281,7 +281,7 @@ END
     sql shop -c 'DROP TABLE purchase_line CASCADE' -c 'CREATE TABLE since (a int)'
     start_bg psql -X -d shop -c 'SELECT pg_sleep(600)' 2>"$dir/session"
     start_bg reconnecting shop
-    wait_until 10 test -e "$dir/connected"
+    wait_until 60 test -e "$dir/connected"
     run_expect 0 pgcask restore latest --swap
     { read -r name && read -r kept; } <"$tmp/out"
     equal "$name" shop
