@@ -140,7 +140,7 @@ verify_run(struct cmd_args *args)
     if (rc == 0)
         rc = cmd_config(args, &config);
     if (rc == 0)
-        rc = repo_open(config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), 0, &verify.repo);
+        rc = repo_open(config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), STORES_EXISTING, &verify.repo);
     if (rc == 0 && verify.deep)
         rc = keys_identities(config, false, &verify.identities);
     if (rc == 0) {

@@ -16,16 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "postgresql.auto.conf" keeps its dots; a name that is odd or long is escaped as a whole. */
 static struct manifest_member
 cluster_member(struct dump_run *run, const char *name, const char *role)
 {
-    const char *const parts[] = { name, NULL };
-    const char *dot = strrchr(name, '.');
-    CLEANUP_FREE char *stem = dot ? mem_strndup(name, (size_t)(dot - name)) : mem_strdup(name);
-    const char *const stem_parts[] = { stem, NULL };
+    CLEANUP_STRV struct strv parts = { 0 };
+    bool plain = strlen(name) < 64 && *name != '.' && strstr(name, "..") == NULL && name[strlen(name) - 1] != '.';
 
+    strv_split(&parts, name, plain ? "." : "");
     return (struct manifest_member){
-        .name = label_member_name(&run->taken, dot ? stem_parts : parts, dot ? dot : ""),
+        .name = label_member_name(&run->taken, (const char *const *)parts.items, ""),
         .role = mem_strdup(role),
     };
 }

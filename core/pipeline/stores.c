@@ -102,7 +102,7 @@ store_check(const struct config *config, const struct stores *stores, struct sto
 
     if (rc == PGCASK_NOT_FOUND && file_exists(mark))
         return store_emptied(storage, mark);
-    if (rc == PGCASK_NOT_FOUND && !writing)
+    if (rc == PGCASK_NOT_FOUND && (!writing || (flags & STORES_EXISTING) != 0))
         return 0;
     if (rc == PGCASK_NOT_FOUND)
         rc = store_new(config, stores, storage, &id);
@@ -127,7 +127,7 @@ stores_open_one(const struct config *config, const struct config_item *item, uns
 {
     CLEANUP(storage_close) struct storage *storage = NULL;
     CLEANUP_FREE char *id = NULL;
-    int rc = storage_open(item, flags, &storage);
+    int rc = storage_open(item, flags & PGCASK_OPEN_READONLY, &storage);
 
     if (rc == 0)
         rc = store_check(config, stores, storage, flags, &id);

@@ -19,6 +19,8 @@ struct stores {
     char *repository;       /* their id */
 };
 
+enum { STORES_EXISTING = 1 << 16 }; /* in the flags, beside PGCASK_OPEN_…: an empty store is left empty, and out */
+
 /* `names`: words; NULL: all stores of the config. For writing, a store without a pgcask.json gets one; for reading it is
  * an empty one and left out quietly. 0 when at least one is open; else the error of the last. */
 int stores_open(const struct config *config, const struct strv *names, unsigned flags, struct stores *ret_stores);
