@@ -86,7 +86,7 @@ exec unshare --mount --pid --fork --propagation private --kill-child sh -c '
     set -e
     root=$1
     shift
-    mount --bind "$root" "$root" # a mount point of its own: tests inside make mount namespaces, too
+    mount --bind "$root" "$root" # pivot_root wants a mount point
     mount -t proc proc "$root/proc"
     mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm" 2>/dev/null || :
     for node in null zero full random urandom tty; do
@@ -96,8 +96,14 @@ exec unshare --mount --pid --fork --propagation private --kill-child sh -c '
     mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts "$root/dev/pts"
     [ -e "$root/dev/ptmx" ] || : >"$root/dev/ptmx"
     [ -L "$root/dev/ptmx" ] || mount --bind "$root/dev/pts/ptmx" "$root/dev/ptmx"
+    # pivot_root, not chroot: who enters the mount namespace of a test must find this root, too
+    mkdir -p "$root/.outside"
+    cd "$root"
+    pivot_root . .outside
+    umount -l /.outside
+    rmdir /.outside
     code=0
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
-        chroot "$root" sh -c "cd /pgcask && exec \"\$@\"" sh "$@" || code=$?
+        sh -c "cd /pgcask && exec \"\$@\"" sh "$@" </dev/null || code=$?
     exit $code
 ' sh "$root" "$@"
