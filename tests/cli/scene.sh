@@ -238,6 +238,18 @@ with open(sys.argv[1], 'r+b') as f:
 END
 }
 
+# traced OPTION… COMMAND… - under strace, where a leak sanitizer cannot work
+traced()
+{
+    ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 strace -f -qq -o "$dir/trace" "$@"
+}
+
+# traceable - can strace be used here?
+traceable()
+{
+    command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null
+}
+
 # ended PID - wait for a background job; its exit code is in $code then
 ended()
 {

@@ -109,7 +109,7 @@ run_until_call()
 {
     code=0
     { # bash would tell of the killed process
-        (exec strace -f -qq -o "$dir/trace" -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" pgcask backup >"$dir/out" 2>&1)
+        (traced -e "trace=$1" -e "inject=$1:signal=KILL:when=$2" pgcask backup >"$dir/out" 2>&1)
     } 2>/dev/null || code=$?
     [ "$code" = 0 ] || [ "$code" = 137 ] || fail "exit code $code at $1 number $2: $(cat "$dir/out")"
 }
@@ -131,15 +131,9 @@ killed_at_each()
     [ "$n" -gt "$2" ] || fail "only $((n - 1)) calls"
 }
 
-traceable()
-{
-    command -v strace >/dev/null || skip "needs the program 'strace'"
-    strace -qq -o /dev/null true 2>/dev/null || skip "strace may not trace here"
-}
-
 test_killed_at_each_object_that_gets_its_name()
 {
-    traceable
+    traceable || skip "needs strace, and the right to trace"
     scene names
     small_config
     run_expect 0 pgcask backup
@@ -148,7 +142,7 @@ test_killed_at_each_object_that_gets_its_name()
 
 test_killed_at_each_sync()
 {
-    traceable
+    traceable || skip "needs strace, and the right to trace"
     scene syncs
     small_config
     run_expect 0 pgcask backup
@@ -159,7 +153,7 @@ test_killed_at_each_removal_of_a_sweep()
 {
     local n
 
-    traceable
+    traceable || skip "needs strace, and the right to trace"
     scene sweep
     small_config
     run_expect 0 pgcask backup

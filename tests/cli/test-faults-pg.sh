@@ -216,11 +216,25 @@ END
     next_run_works
 }
 
+# children_with PID WORD - pids of its children that have WORD in their command line
+children_with()
+{
+    local stat pid parent
+
+    for stat in /proc/[0-9]*/status; do
+        pid=${stat#/proc/}
+        pid=${pid%/status}
+        parent=$(awk '/^PPid:/ { print $2 }' "$stat" 2>/dev/null) || continue
+        [ "$parent" != "$1" ] || ! grep -aqF -e "$2" "/proc/$pid/cmdline" || echo "$pid"
+    done
+}
+
 test_a_pg_dump_that_is_killed()
 {
     scene oom
     start_cut_backup
-    pkill -KILL -P "$bg_pid" -f "$dir/gate"
+    # shellcheck disable=SC2046 # a list of pids
+    kill -KILL $(children_with "$bg_pid" "$dir/gate")
     touch "$dir/open"
     cut_backup_failed "ended by signal 9"
     next_run_works

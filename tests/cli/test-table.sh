@@ -268,8 +268,8 @@ END
     rows bulk public.document | sha256sum >"$dir/a"
     rows bulk rescued.document | sha256sum >"$dir/b"
     same "$dir/a" "$dir/b"
-    command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null || return 0
-    strace -f -qq -o "$dir/trace" -e trace=pread64 pgcask restore latest -t public.document --output "$dir/document.sql"
+    traceable || return 0
+    traced -e trace=pread64 pgcask restore latest -t public.document --output "$dir/document.sql"
     fetched=$(awk '/pread64/ && $NF ~ /^[0-9]+$/ { sum += $NF } END { print sum }' "$dir/trace")
     [ "$fetched" -ge "$stored" ] # else it did not count
     [ "$fetched" -le $((stored * 11 / 10 + 200000)) ] || fail "$fetched bytes read in all, for $stored stored ones and $main of the main member"
