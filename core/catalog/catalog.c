@@ -214,9 +214,12 @@ catalog_manifest(const struct catalog *catalog, struct catalog_backup *backup, c
 
 /* ---- choosing ---- */
 
-static int
-catalog_latest(const struct catalog *catalog, const char *job, struct catalog_backup **ret_backup)
+int
+catalog_latest(const struct catalog *catalog, const char *job, const char *database, struct catalog_backup **ret_backup)
 {
+    CLEANUP_FREE char *of_job = job ? mem_printf(" of job '%s'", job) : mem_strdup("");
+    CLEANUP_FREE char *with_database = database ? mem_printf(" with database '%s'", database) : mem_strdup("");
+
     for (size_t i = catalog->len; i > 0; i--) {
         struct catalog_backup *backup = &catalog->backups[i - 1];
         const struct manifest *manifest;
@@ -231,13 +234,12 @@ catalog_latest(const struct catalog *catalog, const char *job, struct catalog_ba
             log_slot_warn("passing over that backup");
             continue;
         }
-        if (!manifest_is_full(manifest))
+        if (!manifest_is_full(manifest) || (database != NULL && manifest_database(manifest, database) == NULL))
             continue;
         *ret_backup = backup;
         return 0;
     }
-    (void)error_set(ERROR_USAGE, "cluster '%s' has no full backup%s%s", catalog->cluster, job ? " of job " : "",
-                    job ? job : "");
+    (void)error_set(ERROR_USAGE, "cluster '%s' has no full backup%s%s", catalog->cluster, of_job, with_database);
     return error_hint(ERROR_USAGE, "'pgcask list' shows what there is");
 }
 
@@ -247,7 +249,7 @@ catalog_find(const struct catalog *catalog, const char *id, const char *job, str
     int rc;
 
     if (strcmp(id, "latest") == 0)
-        return catalog_latest(catalog, job, ret_backup);
+        return catalog_latest(catalog, job, NULL, ret_backup);
     rc = label_id_parse(id, NULL, NULL);
     if (rc < 0)
         return rc;

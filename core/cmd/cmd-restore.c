@@ -46,7 +46,8 @@ struct command {
     struct config *config;
     struct repo repo;
     struct restore restore;
-    const char *database; /* of the backup */
+    const char *database;    /* of the backup */
+    const char *other_store; /* that has a copy, too; NULL: none */
 };
 
 static int
@@ -70,6 +71,10 @@ command_copy(struct command *command, const struct catalog_backup *backup)
         for (size_t j = 0; j < backup->len && command->restore.storage == NULL; j++)
             if (backup->copies[j].manifest && backup->copies[j].state == order[i])
                 command->restore.storage = command->repo.stores.items[backup->copies[j].store];
+    for (size_t j = 0; j < backup->len; j++)
+        if (backup->copies[j].manifest && backup->copies[j].state != CATALOG_BAD &&
+            command->repo.stores.items[backup->copies[j].store] != command->restore.storage)
+            command->other_store = storage_name(command->repo.stores.items[backup->copies[j].store]);
     if (catalog_state(backup) == CATALOG_BAD)
         log_warn("the verification of backup '%s' failed: going on because it was named", backup->id);
     return command->restore.storage ? 0 : error_set(PGCASK_FAILED, "backup '%s' is in no store", backup->id);
@@ -96,6 +101,21 @@ command_database(struct command *command)
     return error_hint(ERROR_USAGE, "name one with --database: '%s'", list);
 }
 
+/* "latest" is the latest that holds the database asked for: another job may be about others. */
+static int
+command_find(struct command *command, struct catalog_backup **ret_backup)
+{
+    struct cmd_args *args = command->args;
+    const char *job = cmd_arg(args, "job"), *database = cmd_arg(args, "database");
+    struct catalog *catalog = command->repo.catalog;
+    int rc;
+
+    if (strcmp(args->words[0], "latest") != 0)
+        return repo_find(&command->repo, args->words[0], job, ret_backup, &command->restore.manifest);
+    rc = catalog_latest(catalog, job, database, ret_backup);
+    return rc < 0 ? rc : catalog_manifest(catalog, *ret_backup, &command->restore.manifest);
+}
+
 static int
 command_open(struct command *command)
 {
@@ -106,7 +126,7 @@ command_open(struct command *command)
                        &command->repo);
 
     if (rc == 0)
-        rc = repo_find(&command->repo, args->words[0], cmd_arg(args, "job"), &backup, &restore->manifest);
+        rc = command_find(command, &backup);
     if (rc == 0)
         rc = command_copy(command, backup);
     if (rc == 0)
@@ -295,6 +315,8 @@ restore_run(struct cmd_args *args)
         rc = run_swap_back(&command);
     else
         rc = run_backup(&command);
+    if ((rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND) && command.other_store != NULL)
+        (void)error_hint(rc, "another copy is in store '%s': --store %s", command.other_store, command.other_store);
     crew_free(command.restore.crew);
     age_identities_free(command.restore.identities);
     repo_close(&command.repo);

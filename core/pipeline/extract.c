@@ -62,6 +62,12 @@ extract_end(struct extract_file *file, int rc)
     return rc;
 }
 
+static const char *
+extract_name(int fd)
+{
+    return fd == STDOUT_FILENO ? "standard output" : "output file";
+}
+
 struct writer {
     int fd;
 };
@@ -72,7 +78,7 @@ extract_take(void *ctx, const void *data, size_t len)
     const struct writer *writer = ctx;
 
     progress_add(NULL, len);
-    return file_write_all(writer->fd, data, len, "the output");
+    return file_write_all(writer->fd, data, len, extract_name(writer->fd));
 }
 
 int
@@ -131,7 +137,7 @@ unwrap_take(struct unwrap *unwrap, const void *data, size_t len)
         unwrap->zstd = unwrap_is_zstd(data, len);
     unwrap->begun = true;
     if (!unwrap->zstd)
-        return file_write_all(unwrap->out_fd, data, len, "the output");
+        return file_write_all(unwrap->out_fd, data, len, extract_name(unwrap->out_fd));
     while (in.pos < in.size) {
         ZSTD_outBuffer out = { unwrap->out, ZSTD_DStreamOutSize(), 0 };
         int rc;
@@ -139,7 +145,7 @@ unwrap_take(struct unwrap *unwrap, const void *data, size_t len)
         unwrap->pending = ZSTD_decompressStream(unwrap->stream, &out, &in);
         if (ZSTD_isError(unwrap->pending))
             return error_set(ERROR_CORRUPT, "not valid zstd: %s", ZSTD_getErrorName(unwrap->pending));
-        rc = file_write_all(unwrap->out_fd, unwrap->out, out.pos, "the output");
+        rc = file_write_all(unwrap->out_fd, unwrap->out, out.pos, extract_name(unwrap->out_fd));
         if (rc < 0)
             return rc;
     }

@@ -76,12 +76,16 @@ test_killed_at_28_moments_of_a_backup()
     begin=$(now_ms)
     run_expect 0 pgcask backup
     total_ms=$(($(now_ms) - begin))
-    for ((i = 0; i < 28; i++)); do
+    for ((i = 0; killed < 28 && i < 100; i++)); do
         forget_backups
         pgcask backup >"$dir/out" 2>&1 &
         pid=$!
-        sleep_ms $((total_ms * i / 28)) # one moment of the run
-        kill -KILL "$pid" 2>/dev/null && killed=$((killed + 1))
+        sleep_ms $((total_ms * (i % 28) / 28)) # one moment of the run
+        if kill -KILL "$pid" 2>/dev/null; then
+            killed=$((killed + 1))
+        else
+            total_ms=$((total_ms * 9 / 10)) # it was measured while the machine was busier
+        fi
         ended "$pid" 2>/dev/null
         visible_is_whole
         [ "$(count_backups)" = 0 ] || finished=$((finished + 1))
@@ -89,8 +93,8 @@ test_killed_at_28_moments_of_a_backup()
         visible_is_whole
     done
     echo "    killed $killed times in $total_ms ms, $finished backups were complete by then"
-    [ "$killed" -ge 20 ]
-    [ "$finished" -lt 28 ]
+    [ "$killed" = 28 ] || fail "only $killed of them were killed"
+    [ "$finished" -lt "$i" ] || fail "none was killed before it was complete"
 }
 
 # small_config - one stream, so that each call of the system is always the same one

@@ -91,7 +91,9 @@ test_an_existing_database_is_never_touched()
     expect_err "has 3 databases: which one?"
     expect_err "HINT: name one with --database"
     run_expect 2 pgcask restore latest -d helpdeks --into x
-    expect_err "has no database 'helpdeks' (it has "
+    expect_err "cluster 'main' has no full backup with database 'helpdeks'"
+    run_expect 2 pgcask restore "$(latest_id)" -d helpdeks --into x
+    expect_err "has no database 'helpdeks' (it has '"
     run_expect 2 pgcask restore 20200101T000000Z-daily --into x
     expect_err "cluster 'main' has no backup '20200101T000000Z-daily'"
     run_expect 2 pgcask restore yesterday --into x
@@ -99,6 +101,49 @@ test_an_existing_database_is_never_touched()
     run_expect 2 pgcask restore latest -d western --into "$(printf 'x%.0s' {1..64})"
     expect_err "longer than the 63 bytes"
     unchanged "$dir/before"
+}
+
+test_latest_is_the_latest_that_holds_the_database()
+{
+    scene jobs
+    createdb apples
+    createdb pears
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+$(job_section apples "databases = apples" "globals = no" "settings_files = no")
+$(job_section pears "databases = pears" "globals = no" "settings_files = no")
+END
+    run_expect 0 pgcask backup apples
+    next_second
+    run_expect 0 pgcask backup pears
+    run_expect 0 pgcask restore latest -d apples --into apples2
+    dropdb apples2
+    run_expect 0 pgcask restore latest --job apples --into apples2
+    run_expect 2 pgcask restore latest --job apples -d pears --into pears2
+    expect_err "cluster 'main' has no full backup of job 'apples' with database 'pears'"
+    run_expect 0 pgcask restore latest --into pears2
+}
+
+test_a_copy_that_turns_out_bad_points_to_the_other()
+{
+    scene copies
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+$(store_section two)
+$(job_section daily "databases = western" "stores = one two")
+END
+    run_expect 0 pgcask backup
+    flip "$(backup_dir)/western.dump.zst.age" 900
+    run_expect 1 pgcask restore latest --into western2
+    expect_err "ERROR: "
+    expect_err "store 'one': object 'main/backup/$(latest_id)/western.dump.zst.age'"
+    expect_err "HINT: another copy is in store 'two': --store two"
+    run_expect 0 pgcask restore latest --into western2 --store two
+    dropdb western2
 }
 
 # globals - all that is said of the roles of the rich data
@@ -381,6 +426,8 @@ test_a_member_comes_out_as_a_file()
     same "$tmp/out" "$PG_BASE/data/pg_hba.conf"
     run_expect 2 pgcask restore latest -d helpdesk --output "$dir/got.dump"
     expect_err "'$dir/got.dump' exists already"
+    run_expect 1 sh -c 'pgcask restore latest -d helpdesk --output - >/dev/full'
+    expect_err "could not write 'standard output': No space left on device"
     run_expect 2 pgcask restore latest --member nothing.dump --output -
     expect_err "has no member 'nothing.dump'"
     run_expect 1 pgcask restore latest -d helpdesk --output "$dir/no/such/file"

@@ -226,7 +226,7 @@ START_TEST(without_any_latest_is_a_usage_error)
     put_backup(one, "20261122T020000Z-daily", "schema", false);
     catalog = load(NULL);
     ck_assert_int_eq(catalog_find(catalog, "latest", "daily", &backup), ERROR_USAGE);
-    ck_assert_str_eq(error_text(), "cluster 'chain' has no full backup of job daily");
+    ck_assert_str_eq(error_text(), "cluster 'chain' has no full backup of job 'daily'");
     ck_assert_int_eq(catalog_find(catalog, "latest", NULL, &backup), ERROR_USAGE);
     ck_assert_str_eq(error_text(), "cluster 'chain' has no full backup");
     ck_assert_ptr_null(backup);
