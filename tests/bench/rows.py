@@ -163,8 +163,12 @@ stores = local
 
     def stock(self, database):
         """What one would write into a script."""
-        return self.meter.run(f"{self.tool('pg_dump')} -Fc -Z0 -d {database} | zstd -q -3 -T2 | age -r {self.recipient} "
-                              f">{shlex.quote(self.path('stock.age'))}")
+        target = self.path("stock.age")
+        run = self.meter.run(f"{self.tool('pg_dump')} -Fc -Z0 -d {database} | zstd -q -3 -T2 | age -r {self.recipient} "
+                             f">{shlex.quote(target)}")
+        if os.path.getsize(target) < 1024 * 1024:  # sh tells of the last program only
+            sys.exit("measure.py: the stock pipe stored nothing")
+        return run
 
     def directory(self, database, bindir=None, compress="0"):
         target = self.path("directory")
