@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "catalog/label.h"
+#include "pg/archive-merge.h"
 #include "pipeline/progress.h"
 #include "pipeline/verify.h"
 #include "stage/member-reader.h"
@@ -267,12 +268,11 @@ struct rows_pipe {
 };
 
 static int
-rows_take(void *ctx, const void *data, size_t len)
+rows_give(void *ctx, const void *data, size_t len)
 {
     struct rows_pipe *pipe = ctx;
     const char *p = data;
 
-    progress_add(NULL, len);
     while (len > 0) {
         ssize_t put = write(pipe->process.in_fd, p, len);
 
@@ -286,6 +286,30 @@ rows_take(void *ctx, const void *data, size_t len)
         len -= (size_t)put;
     }
     return 0;
+}
+
+static int
+rows_take(void *ctx, const void *data, size_t len)
+{
+    progress_add(NULL, len);
+    return archive_merge_add(ctx, data, len);
+}
+
+/* The member into pg_restore, its rows in large blocks. */
+static int
+rows_feed(struct restore *restore, const struct manifest_member *member, struct rows_pipe *pipe)
+{
+    CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
+    struct member_ref ref = verify_ref(member, key);
+    CLEANUP(archive_free) struct archive *archive = NULL;
+    CLEANUP(archive_merge_free) struct archive_merge *merge = NULL;
+    int rc = restore_archive(restore, member, -1, &archive);
+
+    if (rc < 0)
+        return rc;
+    merge = archive_merge_new(archive, rows_give, pipe);
+    rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, rows_take, merge);
+    return rc < 0 ? rc : archive_merge_end(merge);
 }
 
 struct rows {
@@ -304,8 +328,6 @@ static int
 rows_member(struct rows *rows, const struct manifest_member *member)
 {
     struct restore *restore = rows->restore;
-    CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
-    struct member_ref ref = verify_ref(member, key);
     CLEANUP_STRV struct strv argv = { 0 };
     struct rows_pipe pipe = { 0 };
     struct error read = { 0 };
@@ -316,7 +338,7 @@ rows_member(struct rows *rows, const struct manifest_member *member)
                             PROCESS_PIPE, PROCESS_NULL, -1, &pipe.process);
     if (rc < 0)
         return rc;
-    rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, rows_take, &pipe);
+    rc = rows_feed(restore, member, &pipe);
     if (rc == 0)
         rc = tool_finish(&pipe.process, rows->lenient, "data");
     else if (pipe.broken) {
