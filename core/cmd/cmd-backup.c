@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "pipeline/backup.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,6 +56,17 @@ backup_job(const struct cmd_args *args, const struct config *config, const struc
     return error_hint(ERROR_USAGE, "usage: pgcask %s", args->cmd->usage);
 }
 
+/* As batch work, this thread, those it makes and the programs it starts do not push the server from its core whenever
+ * it has a few rows for them: they get more rows at a time, and all together need a few per cent less CPU. */
+static void
+backup_as_batch(void)
+{
+    const struct sched_param none = { 0 };
+
+    if (sched_getscheduler(0) == SCHED_OTHER)
+        (void)sched_setscheduler(0, SCHED_BATCH, &none); /* else a little slower */
+}
+
 static int
 backup_command(struct cmd_args *args)
 {
@@ -80,6 +92,7 @@ backup_command(struct cmd_args *args)
     rc = cmd_config(args, &config);
     if (rc == 0)
         rc = backup_job(args, config, &job);
+    backup_as_batch();
     if (rc == 0)
         rc = backup_run(config, job, &changes, &result);
     if (rc < 0)

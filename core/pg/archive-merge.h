@@ -16,6 +16,9 @@ typedef int archive_give(void *ctx, const void *data, size_t len);
 
 /* `archive` tells where the data begins; it is not needed afterwards. */
 struct archive_merge *archive_merge_new(const struct archive *archive, archive_give *give, void *ctx);
+/* Gives the rows alone, as COPY takes them, and pg_dump's end mark. The archive has to hold those of `dump_id` and
+ * nothing else: adding or ending answers ERROR_CORRUPT otherwise. */
+struct archive_merge *archive_merge_rows_new(const struct archive *archive, int dump_id, archive_give *give, void *ctx);
 /* The next bytes of the old archive, in pieces of any size. What is not understood is given as it is, from there on. */
 int archive_merge_add(struct archive_merge *merge, const void *data, size_t len);
 /* Behind the last byte: give what is held back, even if it is cut short. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Qualified names: sets of them, and finding them in SQL. For rescue*.c only.
+ * Qualified names: sets of them, and finding them in SQL. For rescue*.c and archive-table.c.
  */
 #ifndef PGCASK_PG_RESCUE_NAMES_H
 #define PGCASK_PG_RESCUE_NAMES_H

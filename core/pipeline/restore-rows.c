@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * pg_restore, fed: definitions from the table of contents alone, rows streamed
- * from the members. Declared in restore.h.
+ * The rows, several members at a time: those of one table straight into it, all others through pg_restore. Declared in
+ * restore.h.
  */
 #include "config.h"
 
@@ -9,257 +9,119 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "base/log.h"
 #include "catalog/label.h"
 #include "pg/archive-merge.h"
+#include "pg/archive-table.h"
+#include "pg/encoding.h"
 #include "pipeline/progress.h"
+#include "pipeline/restore-tool.h"
 #include "pipeline/verify.h"
 #include "stage/member-reader.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Nothing is lost by it: a restore that dies with the server is begun anew, and the renaming at the end, which commits
- * synchronously, makes all before it durable. */
-static const char session_options[] = "-c synchronous_commit=off";
-
-int
-restore_tools(const struct restore *restore, int server_version, struct pg_tools **ret_tools)
-{
-    const struct config_cluster *cluster = restore->cluster->cluster;
-    long major = strtol(restore->manifest->dump_version, NULL, 10);
-    int dumped = major > 0 && major < 1000 ? (int)major * 10000 : 0;
-    struct pg_tools_spec spec = {
-        .exec = cluster->exec,
-        .bindir = cluster->bindir,
-        .conninfo = cluster->exec_conninfo && restore->conninfo == cluster->conninfo ? cluster->exec_conninfo : restore->conninfo,
-        .password = restore->password,
-        .server_version = dumped > server_version ? dumped : server_version, /* must know the archive and the server */
-    };
-
-    return pg_tools_find(&spec, ret_tools);
-}
-
-/* A newer pg_restore sets a parameter that an older server does not know, and goes on. That error, and no other, is
- * none. `talk`: all it said. */
-static bool
-tool_talk_harmless(const char *talk)
-{
-    static const char harmless[] = "unrecognized configuration parameter \"transaction_timeout\"";
-
-    for (const char *line = talk; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        size_t len;
-
-        line += *line == '\n';
-        len = strcspn(line, "\n");
-        if (memmem(line, len, "error:", 6) != NULL && memmem(line, len, harmless, strlen(harmless)) == NULL)
-            return false;
-    }
-    return strstr(talk, harmless) != NULL && strlen(talk) < PROCESS_TALK_LIMIT_BYTES; /* else some of it is missing */
-}
-
-/* pg_restore is lenient unless told otherwise; it is told so, except where that would trip over the above. */
-static bool
-tool_is_newer(const struct pg_tools *tools, int server_version)
-{
-    return strtol(pg_tools_version(tools), NULL, 10) >= 17 && server_version < 170000;
-}
-
-static int
-tool_argv(const struct pg_tools *tools, const char *section, const char *target, const struct strv *arguments, bool lenient,
-          struct strv *argv)
-{
-    pg_tools_argv(tools, "pg_restore", argv);
-    strv_addf(argv, "--section=%s", section);
-    if (!lenient)
-        strv_add(argv, "--exit-on-error");
-    for (size_t i = 0; i < arguments->len; i++)
-        strv_add(argv, arguments->items[i]);
-    return pg_tools_dbname(tools, target, argv);
-}
-
-static int
-tool_finish(struct process *process, bool lenient, const char *section)
-{
-    CLEANUP_FREE char *talk = NULL;
-    int code = process_end(process, &talk);
-
-    if (code == 0 || (lenient && code == 1 && tool_talk_harmless(talk)))
-        return 0;
-    return cancel_or(error_set(PGCASK_FAILED, "pg_restore failed in section %s (exit code %d): %s", section, code,
-                               *talk ? talk : "it gave no reason"));
-}
-
-/* One run of pg_restore over the table of contents. */
-struct section {
-    const char *name;
-    unsigned jobs;
-    const struct buf *list; /* dump ids, as --use-list reads them; NULL: all of the section */
-};
-
-/* What pg_restore reads from its stdin: the archive, where files cannot be handed on, or the list. */
-static void
-section_feed(const struct section *section, int toc_fd, bool elsewhere, struct process *process)
-{
-    if (section->list != NULL && !elsewhere)
-        (void)file_write_all(process->in_fd, section->list->data, section->list->len, "pg_restore");
-    while (elsewhere) {
-        char piece[65536];
-        ssize_t len = file_read_up_to(toc_fd, piece, sizeof piece, "table of contents");
-
-        if (len <= 0 || file_write_all(process->in_fd, piece, (size_t)len, "pg_restore") < 0)
-            break; /* pg_restore itself says what it misses */
-    }
-}
-
-static int
-section_run(const struct section *section, const struct pg_tools *tools, int toc_fd, const char *target,
-            const struct strv *arguments, int server_version)
-{
-    CLEANUP_STRV struct strv argv = { 0 };
-    struct process process = { 0 };
-    bool elsewhere = pg_tools_prefixed(tools), lenient = tool_is_newer(tools, server_version);
-    bool fed = elsewhere || section->list != NULL;
-    int rc = tool_argv(tools, section->name, target, arguments, lenient, &argv);
-
-    if (rc < 0)
-        return rc;
-    if (!elsewhere) {
-        strv_addf(&argv, "--jobs=%u", section->jobs);
-        if (section->list != NULL)
-            strv_add(&argv, "--use-list=/dev/stdin");
-        strv_add(&argv, "/dev/fd/3");
-    }
-    if (lseek(toc_fd, 0, SEEK_SET) < 0)
-        return error_errno(PGCASK_FAILED, "could not rewind the table of contents");
-    rc = pg_tools_start(tools, &argv, session_options, fed ? PROCESS_PIPE : PROCESS_NULL, PROCESS_NULL,
-                        elsewhere ? -1 : toc_fd, &process);
-    if (rc < 0)
-        return rc;
-    section_feed(section, toc_fd, elsewhere, &process);
-    return tool_finish(&process, lenient, section->name);
-}
-
-int
-restore_pre_data(const struct pg_tools *tools, int toc_fd, const char *target, const struct strv *arguments, int server_version)
-{
-    const struct section section = { "pre-data", 1, NULL };
-
-    return section_run(&section, tools, toc_fd, target, arguments, server_version);
-}
-
-/* ---- post-data ---- */
-
-/* Attaching a partition's index locks tables in another order than what pg_restore runs beside it, which can end in a
- * deadlock. So there are three steps, the one in the middle without any company. */
-enum post_step { POST_BUILD, POST_ATTACH, POST_REST, POST_STEPS };
-
-struct post_entry {
-    int dump_id;
-    enum post_step step;
+struct rows {
+    struct restore *restore;
+    const struct pg_tools *tools;
+    const char *target;
+    const struct strv *arguments;
+    bool lenient;
+    pthread_mutex_t lock;
+    const struct manifest_member **members; /* largest first */
+    size_t len, next;
+    struct error error;
+    atomic_bool failed; /* there is an error: who loads rows stops */
 };
 
 static int
-post_compare(const void *a, const void *b)
+rows_take(void *ctx, const void *data, size_t len)
 {
-    int left = ((const struct post_entry *)a)->dump_id, right = ((const struct post_entry *)b)->dump_id;
-
-    return left < right ? -1 : left > right;
+    progress_add(NULL, len);
+    return archive_merge_add(ctx, data, len);
 }
 
-static enum post_step
-post_step_of(const struct archive_entry *entry)
-{
-    static const char *const built[] = { "INDEX", "CONSTRAINT", "STATISTICS" };
-
-    if (entry->section == ARCHIVE_NONE || entry->desc == NULL)
-        return POST_BUILD; /* a comment or grant: goes with what it depends on */
-    if (strcmp(entry->desc, "INDEX ATTACH") == 0)
-        return POST_ATTACH;
-    for (size_t i = 0; i < ARRAY_LEN(built); i++)
-        if (strcmp(entry->desc, built[i]) == 0)
-            return POST_BUILD;
-    return POST_REST;
-}
-
-/* The entries of post-data, sorted by dump id, each in a step that is not before those it depends on. As pg_restore
- * sees it, an entry without a section is in that of the entry before it. The array is owned by the caller. */
-static struct post_entry *
-post_plan(const struct archive *archive, size_t *ret_len)
-{
-    struct post_entry *entries = mem_realloc_array(NULL, archive->len + 1, sizeof *entries);
-    enum archive_section section = ARCHIVE_NONE;
-    size_t len = 0;
-
-    for (size_t i = 0; i < archive->len; i++) {
-        if (archive->entries[i].section != ARCHIVE_NONE)
-            section = archive->entries[i].section;
-        if (section == ARCHIVE_POST_DATA)
-            entries[len++] = (struct post_entry){ archive->entries[i].dump_id, post_step_of(&archive->entries[i]) };
-    }
-    qsort(entries, len, sizeof *entries, post_compare);
-    for (size_t i = 0; i < archive->len; i++) { /* what is depended on comes first in an archive */
-        const struct archive_entry *entry = &archive->entries[i];
-        struct post_entry *own = bsearch(&(struct post_entry){ .dump_id = entry->dump_id }, entries, len, sizeof *entries,
-                                         post_compare);
-
-        for (size_t j = 0; own != NULL && j < entry->dep_count; j++) {
-            const struct post_entry *before = bsearch(&(struct post_entry){ .dump_id = entry->deps[j] }, entries, len,
-                                                      sizeof *entries, post_compare);
-
-            if (before != NULL && before->step > own->step)
-                own->step = before->step;
-        }
-    }
-    *ret_len = len;
-    return entries;
-}
-
-/* The dump ids of one step in the archive's order; empty when the step has nothing to do. */
+/* The whole member, its rows in large blocks. Takes `merge`. */
 static int
-post_list(const struct archive *archive, const struct post_entry *entries, size_t len, enum post_step step, struct buf *list)
+rows_feed(struct rows *rows, const struct manifest_member *member, struct archive_merge *merge)
 {
-    int rc = 0;
+    struct restore *restore = rows->restore;
+    CLEANUP(archive_merge_free) struct archive_merge *own = merge;
+    CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
+    struct member_ref ref = verify_ref(member, key);
+    int rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, rows_take, own);
 
-    for (size_t i = 0; rc == 0 && i < archive->len; i++) {
-        const struct post_entry *own = bsearch(&(struct post_entry){ .dump_id = archive->entries[i].dump_id }, entries, len,
-                                               sizeof *entries, post_compare);
+    return rc < 0 ? rc : archive_merge_end(own);
+}
 
-        if (own != NULL && own->step == step)
-            rc = buf_addf(list, "%d;\n", own->dump_id);
-    }
+/* ---- straight into the table ---- */
+
+struct rows_copy {
+    struct rows *rows;
+    struct pg_conn *conn;
+};
+
+static int
+copy_give(void *ctx, const void *data, size_t len)
+{
+    struct rows_copy *copy = ctx;
+
+    if (atomic_load(&copy->rows->failed))
+        return error_set(PGCASK_FAILED, "another member could not be restored");
+    return pg_copy_bytes(copy->conn, data, len);
+}
+
+/* A session as pg_restore makes it, for statements and rows of this archive. */
+static int
+copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **ret_conn)
+{
+    struct pg_server server = { rows->restore->conninfo, rows->restore->password };
+    CLEANUP_FREE char *encoding = encoding_of_archive(archive), *quoted = NULL;
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    int rc = pg_connect(&server, rows->target, &conn);
+
+    if (rc < 0)
+        return rc;
+    quoted = pg_literal(conn, encoding);
+    rc = pg_runf(conn, "SET synchronous_commit = off; SET row_security = off; SET xmloption = content; "
+                       "SET client_encoding = %s", quoted);
+    if (rc == 0)
+        *ret_conn = STEAL(conn);
     return rc;
 }
 
-int
-restore_post_data(const struct restore *restore, const struct pg_tools *tools, const struct archive *archive, int toc_fd,
-                  const char *target, const struct strv *arguments, int server_version)
+/* In a transaction that emptied the table before, COPY can write rows as VACUUM FREEZE would leave them: indexes are built
+ * faster, no vacuum has to rewrite the table later, and with wal_level = minimal nothing goes to the WAL. pg_restore
+ * cannot do that. Nobody else sees the database yet. */
+static int
+rows_copy(struct rows *rows, const struct manifest_member *member, const struct archive *archive,
+          const struct archive_table *table)
 {
-    size_t len = 0;
-    CLEANUP_FREE struct post_entry *entries = post_plan(archive, &len);
-    struct section section = { "post-data", restore->streams, NULL };
-    bool attach = false;
-    int rc = 0;
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    struct rows_copy copy = { .rows = rows };
+    int rc = copy_connect(rows, archive, &conn);
 
-    for (size_t i = 0; i < len; i++)
-        attach |= entries[i].step == POST_ATTACH;
-    if (!attach || pg_tools_prefixed(tools) || restore->streams == 1) /* the last two: one after the other anyway */
-        return section_run(&section, tools, toc_fd, target, arguments, server_version);
-    for (enum post_step step = POST_BUILD; rc == 0 && step < POST_STEPS; step++) {
-        CLEANUP_BUF struct buf list = BUF_INIT(256 * 1024 * 1024);
-
-        rc = post_list(archive, entries, len, step, &list);
-        section.jobs = step == POST_ATTACH ? 1 : restore->streams;
-        section.list = &list;
-        if (rc == 0 && list.len > 0)
-            rc = section_run(&section, tools, toc_fd, target, arguments, server_version);
-    }
-    return rc;
+    copy.conn = conn;
+    if (rc == 0)
+        rc = pg_run(conn, "BEGIN");
+    if (rc == 0)
+        rc = pg_run(conn, table->truncate_sql);
+    if (rc == 0)
+        rc = pg_copy_begin(conn, table->copy_sql);
+    if (rc == 0)
+        rc = rows_feed(rows, member, archive_merge_rows_new(archive, table->dump_id, copy_give, &copy));
+    if (rc == 0)
+        rc = pg_copy_end(conn);
+    for (size_t i = 0; rc == 0 && i < table->after.len; i++)
+        rc = pg_run(conn, table->after.items[i]);
+    return rc < 0 ? rc : pg_run(conn, "COMMIT"); /* closing the connection undoes what was begun */
 }
+
+/* ---- through pg_restore ---- */
 
 /* A pg_restore that takes rows. */
 struct rows_pipe {
@@ -268,7 +130,7 @@ struct rows_pipe {
 };
 
 static int
-rows_give(void *ctx, const void *data, size_t len)
+pipe_give(void *ctx, const void *data, size_t len)
 {
     struct rows_pipe *pipe = ctx;
     const char *p = data;
@@ -289,66 +151,48 @@ rows_give(void *ctx, const void *data, size_t len)
 }
 
 static int
-rows_take(void *ctx, const void *data, size_t len)
+rows_pipe(struct rows *rows, const struct manifest_member *member, const struct archive *archive)
 {
-    progress_add(NULL, len);
-    return archive_merge_add(ctx, data, len);
-}
+    /* rows that go into an existing database have to be durable by themselves */
+    const char *options = strcmp(rows->restore->manifest->content, "data") == 0 ? NULL : RESTORE_SESSION_OPTIONS;
+    CLEANUP_STRV struct strv argv = { 0 };
+    struct rows_pipe pipe = { 0 };
+    struct error read = { 0 };
+    int rc = restore_tool_argv(rows->tools, "data", rows->target, rows->arguments, rows->lenient, &argv);
 
-/* The member into pg_restore, its rows in large blocks. */
-static int
-rows_feed(struct restore *restore, const struct manifest_member *member, struct rows_pipe *pipe)
-{
-    CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
-    struct member_ref ref = verify_ref(member, key);
-    CLEANUP(archive_free) struct archive *archive = NULL;
-    CLEANUP(archive_merge_free) struct archive_merge *merge = NULL;
-    int rc = restore_archive(restore, member, -1, &archive);
-
+    if (rc == 0)
+        rc = pg_tools_start(rows->tools, &argv, options, PROCESS_PIPE, PROCESS_NULL, -1, &pipe.process);
     if (rc < 0)
         return rc;
-    merge = archive_merge_new(archive, rows_give, pipe);
-    rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, rows_take, merge);
-    return rc < 0 ? rc : archive_merge_end(merge);
+    rc = rows_feed(rows, member, archive_merge_new(archive, pipe_give, &pipe));
+    if (rc == 0)
+        return restore_tool_finish(&pipe.process, rows->lenient, "data");
+    if (!pipe.broken) {
+        process_kill(&pipe.process); /* it must not take what it has for all */
+        return rc;
+    }
+    error_take(rc, &read);
+    rc = restore_tool_finish(&pipe.process, rows->lenient, "data");
+    if (rc == 0)
+        rc = error_put(&read);
+    error_free(&read);
+    return rc;
 }
 
-struct rows {
-    struct restore *restore;
-    const struct pg_tools *tools;
-    const char *target;
-    const struct strv *arguments;
-    bool lenient;
-    pthread_mutex_t lock;
-    const struct manifest_member **members; /* largest first */
-    size_t len, next;
-    struct error error;
-};
+/* ---- all of them ---- */
 
 static int
 rows_member(struct rows *rows, const struct manifest_member *member)
 {
-    struct restore *restore = rows->restore;
-    CLEANUP_STRV struct strv argv = { 0 };
-    struct rows_pipe pipe = { 0 };
-    struct error read = { 0 };
-    int rc = tool_argv(rows->tools, "data", rows->target, rows->arguments, rows->lenient, &argv);
+    CLEANUP(archive_free) struct archive *archive = NULL;
+    struct archive_table table = { 0 };
+    int rc = restore_archive(rows->restore, member, -1, &archive);
 
-    if (rc == 0) /* rows that go into an existing database have to be durable by themselves */
-        rc = pg_tools_start(rows->tools, &argv, strcmp(restore->manifest->content, "data") == 0 ? NULL : session_options,
-                            PROCESS_PIPE, PROCESS_NULL, -1, &pipe.process);
-    if (rc < 0)
-        return rc;
-    rc = rows_feed(restore, member, &pipe);
-    if (rc == 0)
-        rc = tool_finish(&pipe.process, rows->lenient, "data");
-    else if (pipe.broken) {
-        error_take(rc, &read);
-        rc = tool_finish(&pipe.process, rows->lenient, "data");
-        if (rc == 0)
-            rc = error_put(&read);
-        error_free(&read);
-    } else
-        process_kill(&pipe.process); /* it must not take what it has for all */
+    if (rc == 0 && strcmp(rows->restore->manifest->content, "data") != 0 && archive_table_make(archive, &table))
+        rc = rows_copy(rows, member, archive, &table);
+    else if (rc == 0)
+        rc = rows_pipe(rows, member, archive);
+    archive_table_free(&table);
     return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
 }
 
@@ -367,6 +211,7 @@ rows_thread(void *arg)
         (void)pthread_mutex_lock(&rows->lock);
         if (rc < 0 && rows->error.code == 0) {
             error_take(rc, &rows->error);
+            atomic_store(&rows->failed, true);
             process_kill_all();
         }
     }
@@ -394,7 +239,7 @@ restore_rows(struct restore *restore, const struct pg_tools *tools, const char *
     uint64_t total = 0;
     int rc;
 
-    rows.lenient = tool_is_newer(tools, server_version);
+    rows.lenient = restore_tool_lenient(tools, server_version);
     rows.members = mem_realloc_array(NULL, manifest->member_count + 1, sizeof *rows.members);
     for (size_t i = 0; i < manifest->member_count; i++) {
         const struct manifest_member *member = &manifest->members[i];

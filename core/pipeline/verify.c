@@ -116,7 +116,7 @@ verify_deep(const struct verify_spec *spec, const struct manifest_member *member
     int rc = verify_start_list(spec, member, &taker);
 
     if (rc == 0)
-        rc = member_read_all(spec->crew, spec->streams + 2, spec->storage, ref, spec->identities, verify_take, &taker);
+        rc = member_read_all(spec->crew, spec->streams + 1, spec->storage, ref, spec->identities, verify_take, &taker);
     if (rc < 0) {
         process_kill(&taker.process);
         return rc;

@@ -24,8 +24,10 @@ member_corrupt(const struct storage *storage, const struct member_ref *ref, int 
     return error_context(code, "store '%s': object '%s'", storage_name(storage), ref->key);
 }
 
-/* The plain length travels to the worker in front of the compressed bytes. */
-enum { PIECE_HEAD_BYTES = sizeof(size_t) };
+enum {
+    PIECE_HEAD_BYTES = sizeof(size_t), /* the plain length travels to the worker in front of the compressed bytes */
+    READER_GIVE_BYTES = 256 * 1024,    /* what was digested is still in the core's cache when it is taken */
+};
 
 static int
 reader_fill(void *ctx, struct piece *piece)
@@ -53,9 +55,15 @@ static int
 reader_drain(void *ctx, struct piece *piece)
 {
     struct reader *reader = ctx;
+    int rc = 0;
 
-    digest_add(reader->plain, piece->out, piece->out_len);
-    return reader->take(reader->take_ctx, piece->out, piece->out_len);
+    for (size_t at = 0; rc == 0 && at < piece->out_len; at += READER_GIVE_BYTES) {
+        size_t len = piece->out_len - at < READER_GIVE_BYTES ? piece->out_len - at : READER_GIVE_BYTES;
+
+        digest_add(reader->plain, piece->out + at, len);
+        rc = reader->take(reader->take_ctx, piece->out + at, len);
+    }
+    return rc;
 }
 
 static int

@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME_FIRST_BYTES = FRAME_PLAIN_BYTES / 64 };
+enum {
+    FRAME_FIRST_BYTES = FRAME_PLAIN_BYTES / 64,
+    WRITER_READ_BYTES = 512 * 1024, /* to be digested while the core still has it in its cache */
+};
 
 struct writer {
     member_read *read;
@@ -37,19 +40,20 @@ writer_fill(void *ctx, struct piece *piece)
 {
     struct writer *writer = ctx;
     size_t size = writer_frame_size(piece->number);
-    int rc;
 
-    if (writer->source_ended)
-        return 0;
-    rc = writer->read(writer->read_ctx, piece->in, size, &piece->in_len);
-    if (rc < 0)
-        return rc;
-    writer->source_ended = piece->in_len < size;
-    if (piece->in_len == 0 && piece->number > 0)
-        return 0; /* but an empty member is one empty frame: every zstd can read that */
-    digest_add(writer->plain, piece->in, piece->in_len);
+    while (!writer->source_ended && piece->in_len < size) {
+        unsigned char *to = (unsigned char *)piece->in + piece->in_len;
+        size_t want = size - piece->in_len < WRITER_READ_BYTES ? size - piece->in_len : WRITER_READ_BYTES, got;
+        int rc = writer->read(writer->read_ctx, to, want, &got);
+
+        if (rc < 0)
+            return rc;
+        writer->source_ended = got < want;
+        digest_add(writer->plain, to, got);
+        piece->in_len += got;
+    }
     writer->plain_size += piece->in_len;
-    return 1;
+    return piece->in_len > 0 || piece->number == 0; /* an empty member is one empty frame: every zstd can read that */
 }
 
 static int
