@@ -103,8 +103,9 @@ list_run(struct cmd_args *args)
     CLEANUP_REPO struct repo repo = { 0 };
     CLEANUP_JSON json_t *rows = json_array();
     CLEANUP_FREE char *text = NULL;
+    const struct config_item *unused;
     const char *job = cmd_arg(args, "job");
-    size_t shown = 0;
+    size_t matching = 0, shown = 0;
     int rc = cmd_words(args, 0, 0);
 
     if (rc == 0)
@@ -119,6 +120,7 @@ list_run(struct cmd_args *args)
 
         if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0))
             continue;
+        matching++;
         if (catalog_manifest(repo.catalog, backup, &manifest) < 0) {
             log_slot_warn("it is left out of the list");
             rc = CMD_DEGRADED;
@@ -133,11 +135,13 @@ list_run(struct cmd_args *args)
             list_line(&repo, backup, manifest);
         }
     }
+    if (job != NULL && matching == 0 && config_find(&config->jobs, "job", job, &unused) < 0)
+        return ERROR_USAGE; /* no such job, neither now nor in older times */
     if (cmd_flag(args, "json")) {
         text = json_pretty(rows);
         (void)fputs(text, stdout);
-    } else if (shown == 0)
-        log_info("cluster '%s' has no backup", repo.cluster->name);
+    } else if (matching == 0)
+        log_info("cluster '%s' has no backup%s%s%s", repo.cluster->name, job ? " of job '" : "", job ? job : "", job ? "'" : "");
     return repo.stores.failed > 0 ? CMD_DEGRADED : rc;
 }
 

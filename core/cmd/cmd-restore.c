@@ -28,7 +28,7 @@ static const struct cmd_option options[] = {
     { "swap-back", 0, "NAME", "bring back the database that --swap put aside" },
     { "existing", 0, NULL, "load a --data-only backup into the existing database of --into" },
     { "analyze", 0, NULL, "collect planner statistics at the end (always done for --swap)" },
-    { "table", 't', "SCHEMA.TABLE", "this table, with all that belongs to it (repeatable)" },
+    { "table", 't', "SCHEMA.TABLE", "this table, by its exact name, with all that belongs to it (repeatable)" },
     { "schema", 0, "NAME", "with --table: the schema to put them into" },
     { "output", 'o', "FILE", "write the plain member (with --table: SQL) to FILE, or - for stdout" },
     { "member", 0, "NAME", "with --output: this member (default: the database's main one)" },

@@ -44,7 +44,8 @@ cmd_words(const struct cmd_args *args, size_t min, size_t max)
     if (args->word_count >= min && args->word_count <= max)
         return 0;
     if (args->word_count < min)
-        (void)error_set(ERROR_USAGE, "'%s' needs more words than the %zu given", args->cmd->name, args->word_count);
+        (void)error_set(ERROR_USAGE, "'%s' lacks %zu word%s", args->cmd->name, min - args->word_count,
+                        min - args->word_count == 1 ? "" : "s");
     else
         (void)error_set(ERROR_USAGE, "'%s': '%s' is one word too many", args->cmd->name, args->words[max]);
     return error_hint(ERROR_USAGE, "usage: pgcask %s", args->cmd->usage);

@@ -141,6 +141,13 @@ lease_says(const json_t *row, const char *key, const char *ours)
     return theirs != NULL && strcmp(theirs, ours) == 0;
 }
 
+/* Nobody's word counts longer. */
+static bool
+lease_expired(int64_t mtime_s)
+{
+    return mtime_s > 0 && mtime_s < clock_now_s() - FOREIGN_LEASE_AGE_S;
+}
+
 /* Is the run of this lease certainly over? */
 static bool
 lease_dead(const json_t *row, int64_t mtime_s)
@@ -162,7 +169,7 @@ lease_dead(const json_t *row, int64_t mtime_s)
                !lease_says(row, "boot", self.boot))
         dead = true; /* this machine was started anew since */
     else
-        dead = mtime_s > 0 && mtime_s < clock_now_s() - FOREIGN_LEASE_AGE_S;
+        dead = lease_expired(mtime_s);
     owner_free(&self);
     return dead;
 }
@@ -201,6 +208,11 @@ sweep_leases(struct storage *storage, const char *cluster, struct strv *living, 
             rc = 0;
             continue;
         }
+        if (rc == ERROR_CORRUPT && lease_expired(list.objects[i].mtime_s)) {
+            log_slot_warn("removing what is no lease");
+            rc = storage_remove(storage, list.objects[i].key);
+            continue;
+        }
         if (rc < 0)
             break;
         if (!lease_dead(row, list.objects[i].mtime_s)) {
@@ -231,8 +243,8 @@ stores_rival(struct storage *storage, const char *cluster, const char *id, const
         rc = lease_read(storage, list.objects[i].key, &row, &theirs);
         if (rc == 0)
             rival |= strcmp(theirs, id) == 0;
-        else if (rc == PGCASK_NOT_FOUND)
-            rc = 0; /* its run just ended */
+        else if (rc == PGCASK_NOT_FOUND || rc == ERROR_CORRUPT)
+            rc = 0; /* its run just ended; or it is no lease: those are never seen half written */
     }
     if (rc == 0)
         *ret_rival = rival;

@@ -53,7 +53,7 @@ rows_feed(struct rows *rows, const struct manifest_member *member, struct archiv
     CLEANUP(archive_merge_free) struct archive_merge *own = merge;
     CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
     struct member_ref ref = verify_ref(member, key);
-    int rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, rows_take, own);
+    int rc = member_read_all(restore->crew, restore->streams + 1, restore->storage, &ref, restore->identities, rows_take, own);
 
     return rc < 0 ? rc : archive_merge_end(own);
 }
@@ -234,8 +234,9 @@ restore_rows(struct restore *restore, const struct pg_tools *tools, const char *
 {
     struct rows rows = { .restore = restore, .tools = tools, .target = target, .arguments = arguments };
     const struct manifest *manifest = restore->manifest;
-    pthread_t *threads = mem_realloc_array(NULL, restore->streams, sizeof *threads);
-    unsigned started = 0;
+    /* one more than that are loaded at a time, so that the last large one does not have the machine to itself */
+    unsigned wanted = restore->streams > 1 ? restore->streams + 1 : 1, started = 0;
+    pthread_t *threads = mem_realloc_array(NULL, wanted, sizeof *threads);
     uint64_t total = 0;
     int rc;
 
@@ -253,7 +254,7 @@ restore_rows(struct restore *restore, const struct pg_tools *tools, const char *
     qsort(rows.members, rows.len, sizeof *rows.members, rows_compare);
     (void)pthread_mutex_init(&rows.lock, NULL);
     progress_begin("restore", total);
-    while (started + 1 < restore->streams && started + 1 < rows.len &&
+    while (started + 1 < wanted && started + 1 < rows.len &&
            pthread_create(&threads[started], NULL, rows_thread, &rows) == 0)
         started++;
     (void)rows_thread(&rows); /* this thread is one of them */

@@ -57,7 +57,7 @@ int restore_read(struct restore *restore, const struct manifest_member *member, 
 /* Table of contents of an archive member; when `copy_fd` >= 0 its bytes are written there as well. */
 int restore_archive(struct restore *restore, const struct manifest_member *member, int copy_fd,
                     struct archive **ret_archive);
-/* All rows of one database, `streams` members at a time. */
+/* All rows of one database, `streams` members and one more at a time. */
 int restore_rows(struct restore *restore, const struct pg_tools *tools, const char *database, const char *target,
                  const struct strv *arguments, int server_version);
 /* pg_restore over the table of contents in `toc_fd`: what stands before the rows, and what comes behind them. */

@@ -91,53 +91,97 @@ store_emptied(const struct storage *storage, const char *mark)
                                      "remove '%s'", mark);
 }
 
-/* 1: usable, 0: an empty store opened for reading. */
-static int
-store_check(const struct config *config, const struct stores *stores, struct storage *storage, unsigned flags,
-            char **ret_id)
-{
-    CLEANUP_FREE char *id = NULL, *mark = store_mark(config, storage);
-    bool writing = (flags & PGCASK_OPEN_READONLY) == 0;
-    int rc = catalog_repository(storage, &id);
+/* A store that could be opened. */
+struct found {
+    const struct config_item *item;
+    struct storage *storage;
+    char *id; /* of its repository; NULL: it is new */
+};
 
-    if (rc == PGCASK_NOT_FOUND && file_exists(mark))
-        return store_emptied(storage, mark);
-    if (rc == PGCASK_NOT_FOUND && (!writing || (flags & STORES_EXISTING) != 0))
+static int
+found_open(const struct config_item *item, unsigned flags, struct found *found)
+{
+    int rc = storage_open(item, flags & PGCASK_OPEN_READONLY, &found->storage);
+
+    found->item = item;
+    if (rc == 0)
+        rc = catalog_repository(found->storage, &found->id);
+    return rc == PGCASK_NOT_FOUND ? 0 : rc;
+}
+
+static void
+found_close(struct found *found)
+{
+    storage_close(found->storage);
+    free(found->id);
+    *found = (struct found){ 0 };
+}
+
+/* 1: usable, 0: an empty store opened for reading. `stores` knows the id that all have to have, if there is one. */
+static int
+found_check(const struct config *config, const struct stores *stores, struct found *found, unsigned flags)
+{
+    CLEANUP_FREE char *mark = store_mark(config, found->storage);
+    bool writing = (flags & PGCASK_OPEN_READONLY) == 0;
+    int rc = 0;
+
+    if (found->id == NULL && file_exists(mark))
+        return store_emptied(found->storage, mark);
+    if (found->id == NULL && (!writing || (flags & STORES_EXISTING) != 0))
         return 0;
-    if (rc == PGCASK_NOT_FOUND)
-        rc = store_new(config, stores, storage, &id);
+    if (found->id == NULL)
+        rc = store_new(config, stores, found->storage, &found->id);
     if (rc < 0)
         return rc;
-    if (stores->repository != NULL && strcmp(stores->repository, id) != 0) {
-        (void)error_set(ERROR_USAGE, "store '%s' holds repository %s, the others of this job hold %s", storage_name(storage),
-                        id, stores->repository);
+    if (stores->repository != NULL && strcmp(stores->repository, found->id) != 0) {
+        (void)error_set(ERROR_USAGE, "store '%s' holds repository %s, the others of this job hold %s",
+                        storage_name(found->storage), found->id, stores->repository);
         return error_hint(ERROR_USAGE, "give the job an empty store, or one that was used together with the others");
     }
     if (writing && !file_exists(mark)) {
         rc = file_mkdirs(config->state_dir);
         if (rc == 0)
-            rc = file_write(mark, id, strlen(id));
+            rc = file_write(mark, found->id, strlen(found->id));
     }
-    *ret_id = STEAL(id);
     return rc < 0 ? rc : 1;
 }
 
-static int
-stores_open_one(const struct config *config, const struct config_item *item, unsigned flags, struct stores *stores)
+/* This thread's error is about that store. Only the last one is kept: it is what to say when no store is left. */
+static void
+stores_fail(struct stores *stores, const struct config_item *item, int code, struct error *last)
 {
-    CLEANUP(storage_close) struct storage *storage = NULL;
-    CLEANUP_FREE char *id = NULL;
-    int rc = storage_open(item, flags & PGCASK_OPEN_READONLY, &storage);
+    struct error now;
 
-    if (rc == 0)
-        rc = store_check(config, stores, storage, flags, &id);
-    if (rc <= 0)
-        return rc;
-    if (stores->repository == NULL)
-        stores->repository = STEAL(id);
-    MEM_GROW(stores->items, stores->len, stores->cap);
-    stores->items[stores->len++] = STEAL(storage);
-    return 0;
+    stores->failed++;
+    stores->failed_required += item->store->required != 0;
+    error_take(code, &now);
+    if (last->code != 0) {
+        (void)error_put(last);
+        log_slot_warn("going on without that store");
+    }
+    *last = now;
+}
+
+/* What is there already says which repository it is; a new store joins it, wherever it stands in the list. */
+static void
+stores_take(const struct config *config, struct found *found, size_t count, unsigned flags, struct stores *stores,
+            struct error *last)
+{
+    for (size_t i = 0; i < count && stores->repository == NULL; i++)
+        if (found[i].id != NULL)
+            stores->repository = mem_strdup(found[i].id);
+    for (size_t i = 0; i < count; i++) {
+        int rc = found[i].storage != NULL ? found_check(config, stores, &found[i], flags) : 0;
+
+        if (rc < 0)
+            stores_fail(stores, found[i].item, rc, last);
+        if (rc <= 0)
+            continue;
+        if (stores->repository == NULL)
+            stores->repository = mem_strdup(found[i].id);
+        MEM_GROW(stores->items, stores->len, stores->cap);
+        stores->items[stores->len++] = STEAL(found[i].storage);
+    }
 }
 
 int
@@ -146,34 +190,36 @@ stores_open(const struct config *config, const struct strv *names, unsigned flag
     CLEANUP_STORES struct stores stores = { 0 };
     struct error last = { 0 };
     size_t count = names ? names->len : config->stores.len;
+    CLEANUP_FREE struct found *found = mem_zalloc((count + 1) * sizeof *found);
+    int rc = 0;
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; rc == 0 && i < count; i++) {
         const struct config_item *item = names ? NULL : &config->stores.items[i];
-        struct error now;
-        int rc = names ? config_find(&config->stores, "store", names->items[i], &item) : 0;
+        int opened;
 
-        if (rc < 0) {
-            error_free(&last);
-            return rc;
+        if (names != NULL)
+            rc = config_find(&config->stores, "store", names->items[i], &item);
+        if (rc < 0)
+            break;
+        opened = found_open(item, flags, &found[i]);
+        if (opened < 0) {
+            stores_fail(&stores, item, opened, &last);
+            found_close(&found[i]);
         }
-        rc = stores_open_one(config, item, flags, &stores);
-        if (rc == 0)
-            continue;
-        stores.failed++;
-        stores.failed_required += item->store->required != 0;
-        error_take(rc, &now);
-        if (last.code != 0) {
-            (void)error_put(&last);
-            log_slot_warn("going on without that store");
-        }
-        last = now;
     }
-    if (stores.len == 0 && last.code != 0)
-        return error_put(&last);
-    if (last.code != 0) {
-        (void)error_put(&last);
+    if (rc == 0)
+        stores_take(config, found, count, flags, &stores, &last);
+    for (size_t i = 0; i < count; i++)
+        found_close(&found[i]);
+    if (rc < 0) {
+        error_free(&last);
+        return rc;
+    }
+    rc = error_put(&last);
+    if (rc < 0 && stores.len == 0)
+        return rc;
+    if (rc < 0)
         log_slot_warn("going on without that store");
-    }
     *ret_stores = stores;
     stores = (struct stores){ 0 };
     return 0;

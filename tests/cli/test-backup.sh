@@ -53,8 +53,11 @@ test_list_shows_one_line_a_backup()
     [ "$(wc -l <"$tmp/out")" = 2 ]
     expect_out "$(latest_id)"
     grep -q 'daily  *dump  *all .* good  *one two$' "$tmp/out"
-    run_expect 0 pgcask list --job nightly
-    expect_silent
+    run_expect 0 pgcask list --job daily
+    [ "$(wc -l <"$tmp/out")" = 2 ]
+    run_expect 2 pgcask list --job dayly
+    expect_err "job 'dayly'"
+    expect_err "HINT: "
 }
 
 test_list_speaks_json()

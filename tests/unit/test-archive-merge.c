@@ -74,7 +74,7 @@ static const struct {
 } ways[] = {
     { 4, 1 },       /* every head is cut */
     { 4, 7 },       /* never where a head ends */
-    { 8, 11 },
+    { 8, 11 },      /* the other size of numbers, where a test asks for it */
     { 4, 1 << 20 }, /* all at once */
 };
 
@@ -174,6 +174,71 @@ START_TEST(an_error_of_the_taker_ends_it)
 }
 END_TEST
 
+/* Only the rows of entry 3 of `in`, given in pieces of `step` bytes; the code. */
+static int
+rows_alone(const struct buf *in, size_t step, struct buf *ret_out)
+{
+    struct archive archive = { .toc_size = sizeof toc, .int_size = 4 };
+    CLEANUP(archive_merge_free) struct archive_merge *merge = archive_merge_rows_new(&archive, 3, take, ret_out);
+
+    for (size_t at = 0; at < in->len; at += step) {
+        int rc = archive_merge_add(merge, in->data + at, in->len - at < step ? in->len - at : step);
+
+        if (rc < 0)
+            return rc;
+    }
+    return archive_merge_end(merge);
+}
+
+START_TEST(rows_alone_are_given_without_heads)
+{
+    CLEANUP_BUF struct buf in = BUF_INIT(LIMIT_BYTES), wanted = BUF_INIT(LIMIT_BYTES), out = BUF_INIT(LIMIT_BYTES);
+    CLEANUP_FREE char *large = mem_zalloc(MERGED_BYTES + 1);
+
+    ck_assert_int_eq(buf_add(&in, toc, sizeof toc), 0);
+    put_table(&in, 4, 3);
+    put_rows(&in, 4, "row\n", 4, 3);
+    put_rows(&in, 4, large, MERGED_BYTES + 1, 1);
+    put_rows(&in, 4, "\\.\n\n\n", 5, 1);
+    put_number(&in, 4, 0);
+
+    ck_assert_int_eq(buf_add(&wanted, "row\nrow\nrow\n", 12), 0);
+    ck_assert_int_eq(buf_add(&wanted, large, MERGED_BYTES + 1), 0);
+    ck_assert_int_eq(buf_add(&wanted, "\\.\n\n\n", 5), 0);
+    ck_assert_int_eq(rows_alone(&in, ways[_i].step, &out), 0);
+    same(&out, &wanted);
+}
+END_TEST
+
+START_TEST(rows_alone_are_those_of_one_table_and_whole)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *words;
+    } tails[] = {
+        { "", 0, "it ends before" },
+        { "\1\0\3\0\0\0\0\1\0\0\0x", 12, "it ends before" },                 /* the table does not end */
+        { "\1\0\3\0\0\0\0\5\0\0\0xyz", 14, "it ends before" },               /* cut in a row */
+        { "\1\0\3\0\0\0\0\5\0", 9, "it ends before" },                       /* cut in a length */
+        { "\1\0\4\0\0\0\0\0\0\0\0", 11, "entry 4 where only those of 3" },   /* another table */
+        { "\1\1\3\0\0\0\0\0\0\0\0", 11, "where only those of 3" },           /* an id below zero */
+        { "\1\0\3\0\0\0\0\0\0\0\0\1\0\3\0\0\0\0\0\0\0\0", 22, "where only" }, /* the table twice */
+        { "\3\0\3\0\0\0\0\0\0\0\0", 11, "type 3" },                          /* large objects */
+        { "\1\0\3\0\0\0\1\1\0\0\0x", 12, "impossible length" },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+        CLEANUP_BUF struct buf in = BUF_INIT(LIMIT_BYTES), out = BUF_INIT(LIMIT_BYTES);
+
+        ck_assert_int_eq(buf_add(&in, toc, sizeof toc), 0);
+        ck_assert_int_eq(buf_add(&in, tails[i].bytes, tails[i].len), 0);
+        ck_assert_int_eq(rows_alone(&in, ways[_i].step, &out), ERROR_CORRUPT);
+        ck_assert_msg(strstr(error_text(), tails[i].words) != NULL, "row %zu: %s", i, error_text());
+    }
+}
+END_TEST
+
 static Suite *
 archive_merge_suite(void)
 {
@@ -185,6 +250,8 @@ archive_merge_suite(void)
     tcase_add_loop_test(tcase, blocks_end_at_their_limit_and_large_ones_stay, 0, count);
     tcase_add_loop_test(tcase, what_is_not_rows_stays_as_it_is, 0, count);
     tcase_add_test(tcase, an_error_of_the_taker_ends_it);
+    tcase_add_loop_test(tcase, rows_alone_are_given_without_heads, 0, count);
+    tcase_add_loop_test(tcase, rows_alone_are_those_of_one_table_and_whole, 0, count);
     suite_add_tcase(suite, tcase);
     return suite;
 }

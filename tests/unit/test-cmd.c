@@ -87,8 +87,8 @@ static const struct word_row {
     { 0, 0, 0, NULL },
     { 1, 0, 1, NULL },
     { 2, 1, 2, NULL },
-    { 0, 1, 1, "'sample' needs more words than the 0 given" },
-    { 1, 2, 3, "'sample' needs more words than the 1 given" },
+    { 0, 1, 1, "'sample' lacks 1 word" },
+    { 1, 2, 3, "'sample' lacks 1 word" },
     { 1, 0, 0, "'sample': 'first' is one word too many" },
     { 3, 0, 1, "'sample': 'second' is one word too many" }, /* the first that is too many */
 };

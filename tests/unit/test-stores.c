@@ -156,14 +156,19 @@ START_TEST(an_old_store_needs_nothing_on_this_host)
 }
 END_TEST
 
+/* Wherever the old one stands in the list. */
 START_TEST(a_new_store_joins_the_old_ones)
 {
     CLEANUP_STORES struct stores stores = { 0 };
 
-    put_repository(0, ID_A);
+    put_repository((size_t)_i, ID_A);
     open_all(0, &stores);
+    ck_assert_uint_eq(stores.len, STORES);
     ck_assert_str_eq(stores.repository, ID_A);
-    ck_assert(holds(1, ID_A) && holds(2, ID_A));
+    for (size_t i = 0; i < STORES; i++) {
+        ck_assert(holds(i, ID_A));
+        ck_assert_str_eq(storage_name(stores.items[i]), config->stores.items[i].name);
+    }
 }
 END_TEST
 
@@ -387,7 +392,7 @@ stores_suite(void)
     tcase_add_test(repository, new_stores_get_one_id);
     tcase_add_test(repository, stores_used_one_after_the_other_get_one_id);
     tcase_add_test(repository, an_old_store_needs_nothing_on_this_host);
-    tcase_add_test(repository, a_new_store_joins_the_old_ones);
+    tcase_add_loop_test(repository, a_new_store_joins_the_old_ones, 0, STORES);
     tcase_add_loop_test(repository, stores_of_two_repositories_are_not_mixed, 0, 2);
     tcase_add_test(repository, for_reading_an_empty_store_is_left_out_and_stays_empty);
     tcase_add_test(repository, reading_without_any_backup_is_no_error);

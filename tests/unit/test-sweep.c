@@ -222,6 +222,18 @@ START_TEST(a_lease_that_makes_no_sense_stops_the_broom)
 }
 END_TEST
 
+/* … for a week, like everybody's word. */
+START_TEST(an_old_lease_that_makes_no_sense_goes)
+{
+    CLEANUP_FREE char *said = NULL;
+
+    fake_text(fake, LEASE, bad_leases[_i])->mtime_s = clock_now_s() - 8 * DAY_S;
+    said = sweep();
+    ck_assert_has(said, "removing what is no lease");
+    ck_assert(!has(LEASE) && !has(ORPHAN));
+}
+END_TEST
+
 START_TEST(an_orphan_that_cannot_be_removed_is_told)
 {
     CLEANUP_FREE char *said = NULL;
@@ -291,6 +303,7 @@ sweep_suite(void)
     tcase_add_test(broom, a_run_that_begins_meanwhile_keeps_its_objects);
     tcase_add_loop_test(broom, in_doubt_nothing_is_swept, 0, ARRAY_LEN(trouble_rows));
     tcase_add_loop_test(broom, a_lease_that_makes_no_sense_stops_the_broom, 0, ARRAY_LEN(bad_leases));
+    tcase_add_loop_test(broom, an_old_lease_that_makes_no_sense_goes, 0, ARRAY_LEN(bad_leases));
     tcase_add_test(broom, an_orphan_that_cannot_be_removed_is_told);
     tcase_add_test(discard, the_manifest_goes_first);
     tcase_add_test(discard, what_has_no_manifest_is_discarded_as_well);
