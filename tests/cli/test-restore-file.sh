@@ -62,9 +62,9 @@ test_a_member_that_was_changed_leaves_no_file()
     of_scene rich
     cp "$(backup_dir)/helpdesk.dump.zst.age" "$dir/kept"
     flip "$(backup_dir)/helpdesk.dump.zst.age" 500000
-    run_expect 1 pgcask restore latest --output "$dir/got.dump"
+    run_expect 1 pgcask restore latest -d helpdesk --output "$dir/changed.dump"
     expect_err "helpdesk.dump.zst.age"
-    [ ! -e "$dir/got.dump" ]
+    [ ! -e "$dir/changed.dump" ]
     equal "$(find "$dir" -name '*.tmp-*')" ""
     cp "$dir/kept" "$(backup_dir)/helpdesk.dump.zst.age"
 }

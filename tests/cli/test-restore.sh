@@ -84,8 +84,8 @@ test_a_row_that_is_refused_ends_it()
     scene refused
     createdb refused
     sql refused -q <<<"
-        CREATE FUNCTION fits(integer) RETURNS boolean LANGUAGE sql AS 'SELECT \$1 < current_setting(''refused.limit'', true)::int';
-        SET refused.limit = 1000000;
+        CREATE FUNCTION fits(integer) RETURNS boolean LANGUAGE sql AS 'SELECT \$1 < current_setting(''refused.most'', true)::int';
+        SET refused.most = 1000000;
         CREATE TABLE a (n integer CHECK (public.fits(n)), filler text);
         CREATE TABLE b (n integer, filler text);
         INSERT INTO a SELECT i, repeat('x', 100) FROM generate_series(1, 3000) i;
@@ -101,7 +101,7 @@ END
     run_expect 0 pgcask restore latest --into taken # without the setting the check gives null, which passes
     equal "$(sql taken -c 'SELECT count(*) FROM a')" 3000
     dropdb taken
-    export PGOPTIONS='-c refused.limit=2000'
+    export PGOPTIONS='-c refused.most=2000'
     run_expect 1 pgcask restore latest --into taken
     unset PGOPTIONS
     expect_err "member 'refused.public.a.dump'"
