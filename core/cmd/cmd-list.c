@@ -135,8 +135,9 @@ list_run(struct cmd_args *args)
             list_line(&repo, backup, manifest);
         }
     }
-    if (job != NULL && matching == 0 && config_find(&config->jobs, "job", job, &unused) < 0)
-        return ERROR_USAGE; /* no such job, neither now nor in older times */
+    /* such a job is there neither now nor, as far as all stores tell, in older times */
+    if (job != NULL && matching == 0 && repo.stores.failed == 0 && config_find(&config->jobs, "job", job, &unused) < 0)
+        return ERROR_USAGE;
     if (cmd_flag(args, "json")) {
         text = json_pretty(rows);
         (void)fputs(text, stdout);

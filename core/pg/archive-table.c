@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "pg/rescue-names.h"
+#include "pg/sql.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,32 +32,58 @@ table_entry(const struct archive *archive, struct strv *after)
     return found;
 }
 
+/* `rest`, what follows the table's name, is "(columns) FROM stdin;" or the same without columns, and nothing else: the
+ * archive does not get to say any other statement here. `ret_columns`: the columns as they are written there. */
+static bool
+table_columns(const char *rest, const char **ret_columns, size_t *ret_len)
+{
+    static const char *const end[] = { "FROM", "stdin", ";" };
+    struct sql_token token;
+
+    if (sql_next_word(&rest, &token) < 0)
+        return false;
+    *ret_columns = token.start;
+    *ret_len = 0;
+    if (sql_is(&token, "(")) {
+        do {
+            if (sql_next_word(&rest, &token) < 0 || token.kind != SQL_IDENT || sql_next_word(&rest, &token) < 0)
+                return false;
+        } while (sql_is(&token, ","));
+        if (!sql_is(&token, ")"))
+            return false;
+        *ret_len = (size_t)(token.start + token.len - *ret_columns);
+        if (sql_next_word(&rest, &token) < 0)
+            return false;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(end); i++)
+        if (!sql_is(&token, end[i]) || sql_next_word(&rest, &token) < 0)
+            return false;
+    return token.kind == SQL_END;
+}
+
 bool
 archive_table_make(const struct archive *archive, struct archive_table *ret_table)
 {
-    static const char end[] = " FROM stdin;\n";
     CLEANUP_STRV struct strv after = { 0 };
     const struct archive_entry *entry = table_entry(archive, &after);
     CLEANUP_RESCUE_NAME struct rescue_name name = { 0 };
     CLEANUP_FREE char *quoted = NULL;
-    const char *rest;
+    const char *rest, *columns;
     size_t len;
 
     if (archive->compressed != 0 || entry == NULL || entry->copy_stmt == NULL || entry->schema == NULL || entry->tag == NULL)
         return false;
-    if (rescue_name_after(entry->copy_stmt, "copy", &name, &rest) < 0) {
+    if (rescue_name_after(entry->copy_stmt, "copy", &name, &rest) < 0 || !table_columns(rest, &columns, &len)) {
         error_clear();
         return false;
     }
-    len = strlen(rest);
-    if (strcmp(name.schema, entry->schema) != 0 || strcmp(name.name, entry->tag) != 0 || len < strlen(end) ||
-        strcmp(rest + len - strlen(end), end) != 0)
+    if (strcmp(name.schema, entry->schema) != 0 || strcmp(name.name, entry->tag) != 0)
         return false;
     quoted = rescue_name_quote(name.schema, name.name);
     *ret_table = (struct archive_table){
         .dump_id = entry->dump_id,
         .truncate_sql = mem_printf("TRUNCATE ONLY %s", quoted),
-        .copy_sql = mem_printf("COPY %s%.*s WITH (FREEZE)", quoted, (int)(len - strlen(";\n")), rest),
+        .copy_sql = mem_printf("COPY %s%s%.*s FROM stdin WITH (FREEZE)", quoted, len > 0 ? " " : "", (int)len, columns),
         .after = after,
     };
     after = (struct strv){ 0 };

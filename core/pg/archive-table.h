@@ -19,7 +19,8 @@ struct archive_table {
 };
 
 /* False when the rows have to come in by other means: there are none, or those of several tables, as INSERTs, into
- * another table than their own (the root of partitions), compressed, or with large objects. */
+ * another table than their own (the root of partitions), compressed, or with large objects; or their COPY is not what
+ * pg_dump writes today. */
 bool archive_table_make(const struct archive *archive, struct archive_table *ret_table);
 void archive_table_free(struct archive_table *table);
 

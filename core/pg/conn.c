@@ -265,6 +265,19 @@ pg_rows_text(struct pg_conn *conn, const char *sql, char **ret_text)
     return 0;
 }
 
+/* Why the server takes no more rows: it says so before it closes the connection. */
+static int
+pg_copy_failed(struct pg_conn *conn, const char *what)
+{
+    PGresult *result = PQgetResult(conn->pq);
+    CLEANUP_FREE char *words = pg_words(PQresultErrorMessage(result));
+
+    PQclear(result);
+    if (*words == '\0')
+        return pg_failed(conn, what);
+    return cancel_or(error_set(PGCASK_FAILED, "%s: %s", what, words));
+}
+
 int
 pg_copy_begin(struct pg_conn *conn, const char *copy_statement)
 {
@@ -283,7 +296,7 @@ pg_copy_bytes(void *ctx, const void *data, size_t len)
         int piece = len > 1024 * 1024 ? 1024 * 1024 : (int)len;
 
         if (PQputCopyData(conn->pq, p, piece) != 1)
-            return pg_failed(conn, "could not send rows");
+            return pg_copy_failed(conn, "could not send rows");
         p += piece;
         len -= (size_t)piece;
     }
@@ -293,20 +306,33 @@ pg_copy_bytes(void *ctx, const void *data, size_t len)
 int
 pg_copy_end(struct pg_conn *conn)
 {
-    CLEANUP(pg_clear) PGresult *result = NULL;
+    PGresult *more;
     int rc;
 
     if (PQputCopyEnd(conn->pq, NULL) != 1)
-        return pg_failed(conn, "could not end the rows");
-    result = PQgetResult(conn->pq);
-    rc = pg_result(conn, result);
-    while (rc == 0) {
-        PGresult *more = PQgetResult(conn->pq);
+        return pg_copy_failed(conn, "could not end the rows");
+    more = PQgetResult(conn->pq);
+    rc = pg_result(conn, more);
+    PQclear(more);
+    if (rc < 0)
+        return rc;
+    more = PQgetResult(conn->pq);
+    if (more == NULL)
+        return 0;
+    PQclear(more); /* a second statement: what it does is not for us to wait for */
+    return error_set(ERROR_CORRUPT, "the COPY statement of the archive is more than one statement");
+}
 
-        if (more == NULL)
-            break;
-        PQclear(more);
-    }
+int
+pg_commit(struct pg_conn *conn)
+{
+    int rc = cancel_check();
+    CLEANUP(pg_clear) PGresult *result = rc < 0 ? NULL : PQexec(conn->pq, "COMMIT");
+
+    if (rc == 0)
+        rc = pg_result(conn, result);
+    if (rc == 0 && strcmp(PQcmdStatus(result), "COMMIT") != 0)
+        rc = error_set(PGCASK_FAILED, "PostgreSQL answered %s to COMMIT", PQcmdStatus(result));
     return rc;
 }
 

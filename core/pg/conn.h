@@ -47,6 +47,8 @@ int pg_rows_text(struct pg_conn *conn, const char *sql, char **ret_text);
 int pg_copy_begin(struct pg_conn *conn, const char *copy_statement);
 int pg_copy_bytes(void *conn, const void *data, size_t len);
 int pg_copy_end(struct pg_conn *conn);
+/* An error, too, when the server rolled back instead. */
+int pg_commit(struct pg_conn *conn);
 
 int pg_server_version(const struct pg_conn *conn); /* 150020 */
 PGconn *pg_raw(struct pg_conn *conn);              /* for the few that need more */

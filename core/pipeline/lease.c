@@ -210,7 +210,9 @@ sweep_leases(struct storage *storage, const char *cluster, struct strv *living, 
         }
         if (rc == ERROR_CORRUPT && lease_expired(list.objects[i].mtime_s)) {
             log_slot_warn("removing what is no lease");
-            rc = storage_remove(storage, list.objects[i].key);
+            if (storage_remove(storage, list.objects[i].key) < 0)
+                log_slot_warn("it stays");
+            rc = 0;
             continue;
         }
         if (rc < 0)

@@ -9,6 +9,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "catalog/label.h"
 #include "pg/archive-merge.h"
 #include "pg/archive-table.h"
@@ -38,11 +39,21 @@ struct rows {
     atomic_bool failed; /* there is an error: who loads rows stops */
 };
 
+/* One member being read. */
+struct feed {
+    struct rows *rows;
+    struct archive_merge *merge;
+};
+
 static int
-rows_take(void *ctx, const void *data, size_t len)
+feed_take(void *ctx, const void *data, size_t len)
 {
+    struct feed *feed = ctx;
+
+    if (atomic_load(&feed->rows->failed))
+        return error_set(PGCASK_FAILED, "another member could not be restored");
     progress_add(NULL, len);
-    return archive_merge_add(ctx, data, len);
+    return archive_merge_add(feed->merge, data, len);
 }
 
 /* The whole member, its rows in large blocks. Takes `merge`. */
@@ -53,29 +64,16 @@ rows_feed(struct rows *rows, const struct manifest_member *member, struct archiv
     CLEANUP(archive_merge_free) struct archive_merge *own = merge;
     CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
     struct member_ref ref = verify_ref(member, key);
-    int rc = member_read_all(restore->crew, restore->streams + 1, restore->storage, &ref, restore->identities, rows_take, own);
+    struct feed feed = { rows, merge };
+    int rc = member_read_all(restore->crew, restore->streams + 1, restore->storage, &ref, restore->identities, feed_take, &feed);
 
     return rc < 0 ? rc : archive_merge_end(own);
 }
 
 /* ---- straight into the table ---- */
 
-struct rows_copy {
-    struct rows *rows;
-    struct pg_conn *conn;
-};
-
-static int
-copy_give(void *ctx, const void *data, size_t len)
-{
-    struct rows_copy *copy = ctx;
-
-    if (atomic_load(&copy->rows->failed))
-        return error_set(PGCASK_FAILED, "another member could not be restored");
-    return pg_copy_bytes(copy->conn, data, len);
-}
-
-/* A session as pg_restore makes it, for statements and rows of this archive. */
+/* A session as pg_restore makes it, for statements and rows of this archive: what pg_connect sets for reading would be
+ * another time zone to the CHECK constraints. */
 static int
 copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **ret_conn)
 {
@@ -88,7 +86,7 @@ copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **
         return rc;
     quoted = pg_literal(conn, encoding);
     rc = pg_runf(conn, "SET synchronous_commit = off; SET row_security = off; SET xmloption = content; "
-                       "SET client_encoding = %s", quoted);
+                       "RESET timezone; RESET datestyle; RESET intervalstyle; SET client_encoding = %s", quoted);
     if (rc == 0)
         *ret_conn = STEAL(conn);
     return rc;
@@ -96,29 +94,33 @@ copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **
 
 /* In a transaction that emptied the table before, COPY can write rows as VACUUM FREEZE would leave them: indexes are built
  * faster, no vacuum has to rewrite the table later, and with wal_level = minimal nothing goes to the WAL. pg_restore
- * cannot do that. Nobody else sees the database yet. */
+ * cannot do that. Nobody else sees the database yet. `ret_emptied`: false, and nothing was done, when the table cannot be
+ * emptied, as by an owner without that right. */
 static int
 rows_copy(struct rows *rows, const struct manifest_member *member, const struct archive *archive,
-          const struct archive_table *table)
+          const struct archive_table *table, bool *ret_emptied)
 {
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
-    struct rows_copy copy = { .rows = rows };
     int rc = copy_connect(rows, archive, &conn);
 
-    copy.conn = conn;
     if (rc == 0)
         rc = pg_run(conn, "BEGIN");
+    if (rc < 0)
+        return rc;
+    rc = pg_run(conn, table->truncate_sql);
+    if (rc < 0) {
+        *ret_emptied = false;
+        log_debug("member '%s': %s: loading it by pg_restore", member->name, error_text());
+        return cancel_check();
+    }
+    rc = pg_copy_begin(conn, table->copy_sql);
     if (rc == 0)
-        rc = pg_run(conn, table->truncate_sql);
-    if (rc == 0)
-        rc = pg_copy_begin(conn, table->copy_sql);
-    if (rc == 0)
-        rc = rows_feed(rows, member, archive_merge_rows_new(archive, table->dump_id, copy_give, &copy));
+        rc = rows_feed(rows, member, archive_merge_rows_new(archive, table->dump_id, pg_copy_bytes, conn));
     if (rc == 0)
         rc = pg_copy_end(conn);
     for (size_t i = 0; rc == 0 && i < table->after.len; i++)
         rc = pg_run(conn, table->after.items[i]);
-    return rc < 0 ? rc : pg_run(conn, "COMMIT"); /* closing the connection undoes what was begun */
+    return rc < 0 ? rc : pg_commit(conn); /* closing the connection undoes what was begun */
 }
 
 /* ---- through pg_restore ---- */
@@ -186,11 +188,16 @@ rows_member(struct rows *rows, const struct manifest_member *member)
 {
     CLEANUP(archive_free) struct archive *archive = NULL;
     struct archive_table table = { 0 };
+    bool straight = false;
     int rc = restore_archive(rows->restore, member, -1, &archive);
 
-    if (rc == 0 && strcmp(rows->restore->manifest->content, "data") != 0 && archive_table_make(archive, &table))
-        rc = rows_copy(rows, member, archive, &table);
-    else if (rc == 0)
+    /* not into a table of an extension, which are in the main member: its own rows are there already; nor into tables of
+     * somebody who restores rows alone */
+    if (rc == 0 && strcmp(member->role, ROLE_TABLE) == 0 && strcmp(rows->restore->manifest->content, "data") != 0)
+        straight = archive_table_make(archive, &table);
+    if (straight)
+        rc = rows_copy(rows, member, archive, &table, &straight);
+    if (rc == 0 && !straight)
         rc = rows_pipe(rows, member, archive);
     archive_table_free(&table);
     return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
