@@ -43,7 +43,7 @@ check_core()
             own = $1
             sub(/^core\//, "", own)
             own = own ~ /\// ? substr(own, 1, index(own, "/") - 1) : "main"
-            if ($3 == "config.h" || $3 == "pgcask-plugin.h")
+            if ($3 == "config.h" || $3 == "paths.h" || $3 == "pgcask-plugin.h")
                 next
             if (own == "include") {
                 say("the public header includes \"" $3 "\" of ours")

@@ -15,10 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parse.h"
-
-#ifndef SYSCONFDIR
-#define SYSCONFDIR "/etc"
-#endif
+#include "paths.h"
 
 enum { CONFIG_WORKERS_MAX = 4 /* more only heat the room beside a database; jobs = N is the way to ask for them */ };
 
@@ -46,7 +43,7 @@ config_default_path(void)
         if (file_exists(own))
             return STEAL(own);
     }
-    return mem_strdup(SYSCONFDIR "/pgcask/pgcask.ini");
+    return mem_strdup(PGCASK_SYSCONFDIR "/pgcask/pgcask.ini");
 }
 
 /* Who can write the file can have pgcask run programs (exec, password_command). */

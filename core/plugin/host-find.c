@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/parse.h"
+#include "paths.h"
 
 #include <dirent.h>
 #include <errno.h>
