@@ -79,7 +79,7 @@ psql -X -d shop -c 'SELECT count(*) AS purchases FROM purchase'
 say "configure: one config, one key pair, one place to store"
 umask 077
 export PGCASK_CONFIG=$work/pgcask/pgcask.ini
-show pgcask init --dir "$work/pgcask" --conninfo "host=$PGHOST port=$PGPORT user=postgres dbname=shop" --database shop --state-dir "$work/pgcask/state"
+show pgcask init --dir "$work/pgcask" --conninfo "host=$PGHOST port=$PGPORT user=postgres dbname=postgres" --database shop --state-dir "$work/pgcask/state"
 
 say "back up: dump, compress, encrypt, store, read back"
 show pgcask backup
@@ -103,8 +103,10 @@ age -d -i "$identity" "$member" | zstd -d -q | pg_restore -l | grep -c '^[0-9]' 
 cat <<END
 
 == done. What next:
-  sudo make -C build install            install it (--prefix and DESTDIR as usual)
-  sudo pgcask init                      write /etc/pgcask/pgcask.ini and a key pair
+  tests/build.sh build --prefix=/usr/local --sysconfdir=/etc
+  sudo make -C build install            these two install it
+  pgcask init --dir ~/pgcask            write pgcask.ini and a key pair; README.md, "Who runs it", says as which user
+  export PGCASK_CONFIG=~/pgcask/pgcask.ini
   pgcask backup                         for cron: silent when all is well, see its exit codes
   pgcask restore latest --table public.purchase_line
   README.md, docs/, man pgcask          how it works, what is stored, how to write a plugin

@@ -13,12 +13,14 @@
 #include "base/secret.h"
 #include "cmd/cmd.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOCKED = 4, EXIT_LATER = 75 };
 
@@ -93,27 +95,48 @@ main_table_row(const struct main_table *table, int letter, int index)
     return NULL;
 }
 
-static int
-main_bad_option(char **argv, const struct main_table *table, int kind)
+/* Why getopt refuses the long option `name`: what begins with it says so. Returns the nearest one, NULL for none. */
+static const char *
+main_bad_long(const char *name, const struct main_table *table)
 {
-    const char *word = argv[optind - 1];
-    const char **names = mem_realloc_array(NULL, table->len + 1, sizeof *names);
-    const char *nearest = NULL;
+    CLEANUP_STRV struct strv begun = { 0 };
+    CLEANUP_FREE const char **names = mem_realloc_array(NULL, table->len + 1, sizeof *names);
+    CLEANUP_FREE char *list = NULL;
 
-    for (size_t i = 0; i < table->len; i++)
+    for (size_t i = 0; i < table->len; i++) {
         names[i] = table->longs[i].name;
+        if (strncmp(names[i], name, strlen(name)) == 0)
+            strv_add(&begun, names[i]);
+    }
+    if (begun.len == 1 || strv_has(&begun, name)) {
+        (void)error_set(ERROR_USAGE, "option '--%s' takes no value", strv_has(&begun, name) ? name : begun.items[0]);
+        return NULL;
+    }
+    if (begun.len == 0 || *name == '\0') {
+        (void)error_set(ERROR_USAGE, "there is no option '--%s'", name);
+        return parse_nearest(name, names, table->len);
+    }
+    list = strv_join(&begun, "', '--");
+    (void)error_set(ERROR_USAGE, "option '--%s' is not unique: '--%s'", name, list);
+    return NULL;
+}
+
+static int
+main_bad_option(char **argv, const struct main_table *table, int kind, const struct cmd *cmd)
+{
+    const char *word = argv[optind - 1], *nearest = NULL;
+
     if (optopt != 0 && kind == '?' && strncmp(word, "--", 2) != 0)
         (void)error_set(ERROR_USAGE, "there is no option '-%c'", optopt);
     else if (kind == ':')
         (void)error_set(ERROR_USAGE, "option '%s' needs a value", word);
     else {
-        (void)error_set(ERROR_USAGE, "option '%s' is not known, not unique, or takes no value", word);
-        nearest = strncmp(word, "--", 2) == 0 ? parse_nearest(word + 2, names, table->len) : NULL;
+        CLEANUP_FREE char *name = mem_strndup(word + 2, strcspn(word + 2, "="));
+
+        nearest = main_bad_long(name, table);
     }
-    if (nearest != NULL)
-        (void)error_hint(ERROR_USAGE, "did you mean '--%s'?", nearest);
-    free(names);
-    return ERROR_USAGE;
+    return error_hint(ERROR_USAGE, "%s%s%susage: pgcask %s", nearest ? "did you mean '--" : "", nearest ? nearest : "",
+                      nearest ? "'? " : "", cmd ? cmd->usage : "[-c FILE] [-v] COMMAND …");
 }
 
 /* Parse options up to the first word (stop) or all of them; what is given goes to `args`. */
@@ -133,7 +156,7 @@ main_parse(int argc, char **argv, const struct cmd_option *own, bool stop, struc
         const struct cmd_option *row = letter == '?' || letter == ':' ? NULL : main_table_row(&table, letter, index);
 
         if (row == NULL) {
-            rc = main_bad_option(argv, &table, letter);
+            rc = main_bad_option(argv, &table, letter, args->cmd);
             break;
         }
         MEM_GROW(args->given, args->len, args->cap);
@@ -178,6 +201,27 @@ main_verbosity(const struct cmd_args *args)
     log_set_level((enum log_level)level);
 }
 
+static void
+main_version(void)
+{
+    (void)printf("pgcask %s\n", PACKAGE_VERSION);
+}
+
+/* pgcask help [COMMAND] */
+static int
+main_help_word(const char *name)
+{
+    const struct cmd *cmd = name ? main_find(name) : NULL;
+
+    if (name != NULL && cmd == NULL)
+        return ERROR_USAGE;
+    if (cmd != NULL)
+        cmd_help(cmd);
+    else
+        main_help();
+    return 0;
+}
+
 static int
 main_run(int argc, char **argv, struct cmd_args *args)
 {
@@ -186,7 +230,7 @@ main_run(int argc, char **argv, struct cmd_args *args)
     if (rc < 0)
         return rc;
     if (cmd_flag(args, "version")) {
-        (void)printf("pgcask %s\n", PACKAGE_VERSION);
+        main_version();
         return 0;
     }
     if (optind >= argc) {
@@ -196,6 +240,12 @@ main_run(int argc, char **argv, struct cmd_args *args)
         }
         (void)error_set(ERROR_USAGE, "no command was given");
         return error_hint(ERROR_USAGE, "'pgcask --help' lists the commands");
+    }
+    if (strcmp(argv[optind], "help") == 0)
+        return main_help_word(argv[optind + 1]); /* NULL behind the last word */
+    if (strcmp(argv[optind], "version") == 0) {
+        main_version();
+        return 0;
     }
     args->cmd = main_find(argv[optind]);
     if (args->cmd == NULL)
@@ -217,6 +267,15 @@ main_run(int argc, char **argv, struct cmd_args *args)
     return args->cmd->run(args);
 }
 
+/* Whoever closed one of the three must not get our words into the next file that we open. */
+static void
+main_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", O_RDWR); /* takes the lowest number there is */
+}
+
 int
 main(int argc, char **argv)
 {
@@ -224,6 +283,7 @@ main(int argc, char **argv)
     int rc;
 
     secret_harden_process();
+    main_streams();
     (void)umask(077);
     (void)mallopt(M_ARENA_MAX, 2); /* many threads, few small allocations: no arena for each */
     cancel_start();

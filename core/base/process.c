@@ -136,10 +136,11 @@ process_spawn(const struct process_spec *spec, int in, int out, int err, pid_t *
     (void)posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
     if (spec->pass_fd > 0)
         (void)posix_spawn_file_actions_adddup2(&actions, spec->pass_fd, PASS_FD);
-    /* our threads block signals and ignore SIGPIPE: the child must not */
+    /* our threads block signals and ignore these two: the child must not */
     (void)sigemptyset(&none);
     (void)sigemptyset(&defaults);
     (void)sigaddset(&defaults, SIGPIPE);
+    (void)sigaddset(&defaults, SIGXFSZ);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
     (void)posix_spawnattr_setsigdefault(&attributes, &defaults);
     (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "config/ini.h"
 #include "pipeline/backup.h"
 
 #include <sched.h>
@@ -51,6 +52,10 @@ backup_job(const struct cmd_args *args, const struct config *config, const struc
     if (config->jobs.len == 1) {
         *ret_job = &config->jobs.items[0];
         return 0;
+    }
+    if (config->jobs.len == 0) {
+        (void)error_set(ERROR_USAGE, "there is no [job NAME] section in '%s'", config->ini->path);
+        return error_hint(ERROR_USAGE, "a job names its cluster, its databases and its stores: see pgcask.conf(5)");
     }
     (void)error_set(ERROR_USAGE, "the config has %zu jobs: which one?", config->jobs.len);
     return error_hint(ERROR_USAGE, "usage: pgcask %s", args->cmd->usage);

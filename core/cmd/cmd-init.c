@@ -9,19 +9,22 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/secret.h"
+#include "paths.h"
 #include "stage/age-key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct cmd_option options[] = {
     { "dir", 0, "DIR", "where config and key go (default: the directory of the default config)" },
     { "cluster", 0, "NAME", "name of the cluster (default: main)" },
     { "conninfo", 0, "TEXT", "how to connect (default: host=/var/run/postgresql dbname=postgres)" },
     { "database", 'd', "NAME", "database to back up (repeatable; default: all)" },
-    { "store", 0, "PATH", "directory of the local store (default: DIR/store)" },
+    { "store", 0, "PATH", "directory of the local store (default: DIR/store; in root's default place /var/lib/pgcask/store)" },
     { "state-dir", 0, "PATH", "locks and ledger (default: see pgcask.conf(5))" },
     { NULL, 0, NULL, NULL },
 };
@@ -68,12 +71,21 @@ init_databases(const struct cmd_args *args, struct buf *text)
     return rc < 0 ? rc : init_add(text, "databases", list.data);
 }
 
+/* Backups do not belong below /etc. */
+static char *
+init_store(const char *dir)
+{
+    CLEANUP_FREE char *system = mem_printf("%s/pgcask", PGCASK_SYSCONFDIR);
+
+    return geteuid() == 0 && strcmp(dir, system) == 0 ? mem_strdup("/var/lib/pgcask/store") : mem_printf("%s/store", dir);
+}
+
 static int
 init_text(const struct cmd_args *args, const char *dir, const char *recipient, struct buf *text)
 {
     const char *cluster = init_arg(args, "cluster", "main");
     CLEANUP_FREE char *identity = mem_printf("%s/identity.txt", dir);
-    CLEANUP_FREE char *store = mem_printf("%s/store", dir);
+    CLEANUP_FREE char *store = init_store(dir);
     int rc = buf_addf(text,
                       "; pgcask configuration; every key is explained in pgcask.conf(5)\n\n"
                       "[pgcask]\n"
@@ -130,12 +142,32 @@ init_write(const struct cmd_args *args, const char *dir, const char *config_path
     return rc;
 }
 
+/* What was asked for may be no good config: then it is as if nothing had been asked. */
+static int
+init_check(const char *config_path, const char *identity_path)
+{
+    CLEANUP(config_free) struct config *config = NULL;
+    struct error why;
+    int rc = config_load(config_path, &config);
+
+    if (rc == 0)
+        rc = cmd_config_check(config);
+    if (rc == 0)
+        return 0;
+    error_take(rc, &why);
+    if (unlink(config_path) < 0 || unlink(identity_path) < 0)
+        log_warn("'%s' or '%s' stays: remove both", config_path, identity_path);
+    return error_context(error_put(&why), "with these options the config would be wrong, nothing is written");
+}
+
 static int
 init_run(struct cmd_args *args)
 {
     CLEANUP_FREE char *default_path = config_default_path();
     CLEANUP_FREE char *dir = NULL, *config_path = NULL, *identity_path = NULL;
+    CLEANUP_STRV struct strv databases = { 0 };
     const char *slash = strrchr(default_path, '/');
+    bool one;
     int rc = cmd_words(args, 0, 0);
 
     if (rc < 0)
@@ -150,16 +182,20 @@ init_run(struct cmd_args *args)
         return error_hint(ERROR_USAGE, "nothing is overwritten: name another directory with --dir");
     }
     rc = init_write(args, dir, config_path, identity_path);
+    if (rc == 0)
+        rc = init_check(config_path, identity_path);
     if (rc < 0)
         return rc;
+    cmd_arg_all(args, "database", &databases);
+    one = databases.len == 1 && strcmp(databases.items[0], "all") != 0;
     (void)printf("%s\n%s\n\n", config_path, identity_path);
     (void)printf("Next:\n"
                  "  1. Copy %s to a safe place off this machine: without it no backup can be read.\n"
                  "  2. Look at %s: connection, databases, the store's path.\n"
                  "  3. pgcask -c %s config      checks it\n"
                  "  4. pgcask -c %s backup      makes and verifies the first backup\n"
-                 "  5. pgcask -c %s restore latest --into NAME     brings it back beside the original\n",
-                 identity_path, config_path, config_path, config_path, config_path);
+                 "  5. pgcask -c %s restore latest%s --into NEW_NAME     brings it back beside the original\n",
+                 identity_path, config_path, config_path, config_path, config_path, one ? "" : " --database NAME");
     return 0;
 }
 

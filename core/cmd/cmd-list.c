@@ -25,11 +25,28 @@ static const struct cmd_option options[] = {
     { NULL, 0, NULL, NULL },
 };
 
+enum { DATABASES_BYTES = 40, STORES_COLUMNS = 40 };
+
 static const char *const state_words[] = {
     [CATALOG_UNVERIFIED] = "unverified",
     [CATALOG_GOOD] = "good",
     [CATALOG_BAD] = "bad",
 };
+
+/* "shop,wiki"; too many to be read are counted. */
+static char *
+list_databases(const struct manifest *manifest)
+{
+    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_FREE char *list = NULL;
+
+    for (size_t i = 0; i < manifest->database_count; i++)
+        strv_add(&names, manifest->databases[i].name);
+    list = strv_join(&names, ",");
+    if (names.len > 1 && strlen(list) > DATABASES_BYTES)
+        return mem_printf("%zu databases", names.len);
+    return log_defuse(list);
+}
 
 /* "local, offsite", with the state where it differs from the best. */
 static char *
@@ -85,15 +102,27 @@ list_json(const struct repo *repo, const struct catalog_backup *backup, const st
     return row;
 }
 
+/* Wide enough for all stores that are open. */
+static int
+list_width(const struct repo *repo)
+{
+    size_t width = 0;
+
+    for (size_t i = 0; i < repo->stores.len; i++)
+        width += strlen(storage_name(repo->stores.items[i])) + (i > 0);
+    return width < strlen("STORES") ? (int)strlen("STORES") : width > STORES_COLUMNS ? STORES_COLUMNS : (int)width;
+}
+
 static void
 list_line(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
 {
+    CLEANUP_FREE char *databases = list_databases(manifest);
     CLEANUP_FREE char *stored = format_size(manifest_stored_size(manifest)), *stores = list_stores(repo, backup);
     CLEANUP_FREE char *plain = format_size(manifest_plain_size(manifest));
     CLEANUP_FREE char *content = mem_printf("%s%s", manifest->content, manifest->selection ? "*" : "");
 
-    (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %s\n", backup->id, manifest->kind, content, plain, stored,
-                 state_words[catalog_state(backup)], stores);
+    (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %-*s  %s\n", backup->id, manifest->kind, content, plain, stored,
+                 state_words[catalog_state(backup)], list_width(repo), stores, databases);
 }
 
 static int
@@ -130,14 +159,16 @@ list_run(struct cmd_args *args)
             (void)json_array_append_new(rows, list_json(&repo, backup, manifest));
         else {
             if (shown++ == 0)
-                (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %s\n", "ID", "KIND", "CONTENT", "PLAIN", "STORED", "STATE",
-                             "STORES");
+                (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %-*s  %s\n", "ID", "KIND", "CONTENT", "PLAIN", "STORED",
+                             "STATE", list_width(&repo), "STORES", "DATABASES");
             list_line(&repo, backup, manifest);
         }
     }
     /* such a job is there neither now nor, as far as all stores tell, in older times */
     if (job != NULL && matching == 0 && repo.stores.failed == 0 && config_find(&config->jobs, "job", job, &unused) < 0)
         return ERROR_USAGE;
+    if (matching == 0)
+        repo_tell_empty(&repo, cmd_arg(args, "store"));
     if (cmd_flag(args, "json")) {
         text = json_pretty(rows);
         (void)fputs(text, stdout);

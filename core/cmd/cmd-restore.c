@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "pipeline/extract.h"
 #include "pipeline/keys.h"
 #include "pipeline/repo.h"
@@ -40,6 +41,8 @@ static const struct cmd_option options[] = {
     { "job", 0, "NAME", "with latest: of this job" },
     { NULL, 0, NULL, NULL },
 };
+
+enum { BACKUPS_LOOKED_AT = 10 };
 
 struct command {
     struct cmd_args *args;
@@ -77,7 +80,10 @@ command_copy(struct command *command, const struct catalog_backup *backup)
             command->other_store = storage_name(command->repo.stores.items[backup->copies[j].store]);
     if (catalog_state(backup) == CATALOG_BAD)
         log_warn("the verification of backup '%s' failed: going on because it was named", backup->id);
-    return command->restore.storage ? 0 : error_set(PGCASK_FAILED, "backup '%s' is in no store", backup->id);
+    if (command->restore.storage == NULL)
+        return error_set(PGCASK_FAILED, "backup '%s' is in no store", backup->id);
+    log_info("backup '%s' from store '%s'", backup->id, storage_name(command->restore.storage));
+    return 0;
 }
 
 static int
@@ -101,6 +107,41 @@ command_database(struct command *command)
     return error_hint(ERROR_USAGE, "name one with --database: '%s'", list);
 }
 
+/* Which databases there are, where the one that was asked for is in no backup. */
+static int
+command_no_database(struct command *command, const char *job, const char *database, int rc)
+{
+    struct catalog *catalog = command->repo.catalog;
+    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_FREE char *list = NULL;
+    const char *nearest;
+    struct error why;
+    size_t looked = 0;
+
+    error_take(rc, &why);
+    for (size_t i = catalog->len; i > 0 && looked < BACKUPS_LOOKED_AT; i--) {
+        struct catalog_backup *backup = &catalog->backups[i - 1];
+        const struct manifest *manifest;
+
+        if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0) ||
+            catalog_manifest(catalog, backup, &manifest) < 0)
+            continue;
+        looked++;
+        for (size_t j = 0; j < manifest->database_count; j++)
+            if (!strv_has(&names, manifest->databases[j].name))
+                strv_add(&names, manifest->databases[j].name);
+    }
+    (void)error_put(&why);
+    if (names.len == 0 || strv_has(&names, database)) /* in one that is no full backup */
+        return rc;
+    strv_sort(&names);
+    list = strv_join(&names, "', '");
+    nearest = parse_nearest(database, (const char *const *)names.items, names.len);
+    if (nearest != NULL)
+        return error_hint(rc, "did you mean '%s'? The newest backups have '%s'", nearest, list);
+    return error_hint(rc, "the newest backups have '%s'", list);
+}
+
 /* "latest" is the latest that holds the database asked for: another job may be about others. */
 static int
 command_find(struct command *command, struct catalog_backup **ret_backup)
@@ -113,6 +154,8 @@ command_find(struct command *command, struct catalog_backup **ret_backup)
     if (strcmp(args->words[0], "latest") != 0)
         return repo_find(&command->repo, args->words[0], job, ret_backup, &command->restore.manifest);
     rc = catalog_latest(catalog, job, database, ret_backup);
+    if (rc == ERROR_USAGE && database != NULL)
+        return command_no_database(command, job, database, rc);
     return rc < 0 ? rc : catalog_manifest(catalog, *ret_backup, &command->restore.manifest);
 }
 
@@ -286,6 +329,10 @@ run_backup(struct command *command)
 
     if (rc == 0 && cmd_flag(args, "swap") && (tables || output))
         rc = error_set(ERROR_USAGE, "--swap is for whole databases");
+    if (rc == 0 && cmd_arg(args, "into") != NULL && *cmd_arg(args, "into") == '\0')
+        rc = error_set(ERROR_USAGE, "--into: '' is no name");
+    if (rc == 0 && cmd_flag(args, "swap") && cmd_flag(args, "into"))
+        rc = error_set(ERROR_USAGE, "--swap puts the database in the place of the original: leave --into away");
     if (rc == 0 && cmd_flag(args, "schema") && !tables)
         rc = error_set(ERROR_USAGE, "--schema needs --table");
     if (rc == 0 && cmd_flag(args, "member") && (tables || !output))
@@ -303,6 +350,31 @@ run_backup(struct command *command)
     return tables ? run_tables(command) : run_database(command);
 }
 
+/* Cures that depend on what was given on the command line. */
+static int
+command_failed(const struct command *command, int rc)
+{
+    const char *identity = cmd_arg(command->args, "identity");
+    const struct manifest *manifest = command->restore.manifest;
+    bool key = rc == ERROR_USAGE && error_cure() != NULL && strstr(error_cure(), "--identity") != NULL;
+
+    if ((rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND) && command->other_store != NULL)
+        return error_hint(rc, "another copy is in store '%s': --store %s", command->other_store, command->other_store);
+    if (key && identity != NULL && manifest == NULL)
+        return error_hint(rc, "'%s' holds none of the keys it was encrypted for", identity);
+    if (key && identity != NULL) {
+        CLEANUP_FREE char *recipients = strv_join(&manifest->recipients, "', '");
+
+        return error_hint(rc, "'%s' holds none of the keys the backup was encrypted for: '%s' ('pgcask show %s' has "
+                          "them, too)", identity, recipients, manifest->id);
+    }
+    if (rc == PGCASK_FAILED && cmd_flag(command->args, "conninfo") &&
+        (strstr(error_text(), "password authentication failed") != NULL || strstr(error_text(), "no password supplied") != NULL))
+        return error_hint(rc, "with --conninfo the password comes from ~/.pgpass or PGPASSWORD: those of [cluster …] are "
+                              "not used");
+    return rc;
+}
+
 static int
 restore_run(struct cmd_args *args)
 {
@@ -315,8 +387,7 @@ restore_run(struct cmd_args *args)
         rc = run_swap_back(&command);
     else
         rc = run_backup(&command);
-    if ((rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND) && command.other_store != NULL)
-        (void)error_hint(rc, "another copy is in store '%s': --store %s", command.other_store, command.other_store);
+    rc = command_failed(&command, rc);
     crew_free(command.restore.crew);
     age_identities_free(command.restore.identities);
     repo_close(&command.repo);
@@ -326,7 +397,7 @@ restore_run(struct cmd_args *args)
 
 const struct cmd cmd_restore = {
     .name = "restore",
-    .usage = "restore ID|latest [--into NAME] [--swap] | --table SCHEMA.TABLE … | --output FILE",
+    .usage = "restore ID|latest [--into NAME | --swap] | --table SCHEMA.TABLE … | --output FILE",
     .summary = "Bring back a database, tables or files, never over what exists",
     .options = options,
     .run = restore_run,

@@ -73,9 +73,8 @@ config_store(const struct config_item *item, struct option_set **ret_set)
     return option_fill(&plugin->table, &config_kind("store")->table, item->section, ret_set);
 }
 
-/* What is read later than the config itself: the keys, and the plugins' part of the stores. */
-static int
-config_check(const struct config *config)
+int
+cmd_config_check(const struct config *config)
 {
     CLEANUP(age_recipients_free) struct age_recipients *recipients = NULL;
     CLEANUP(age_identities_free) struct age_identities *identities = NULL;
@@ -125,7 +124,7 @@ config_run(struct cmd_args *args)
     if (rc == 0)
         rc = cmd_config(args, &config);
     if (rc == 0)
-        rc = config_check(config);
+        rc = cmd_config_check(config);
     if (rc < 0)
         return rc;
     if (all == NULL)

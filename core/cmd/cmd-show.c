@@ -82,7 +82,8 @@ show_text(const struct repo *repo, const struct catalog_backup *backup, const st
 {
     CLEANUP_FREE char *started = clock_iso(manifest->started_s), *finished = clock_iso(manifest->finished_s);
     CLEANUP_FREE char *recipients = strv_join(&manifest->recipients, " ");
-    CLEANUP_FREE char *took = format_duration((manifest->finished_s - manifest->started_s) * 1000);
+    int64_t took_s = manifest->finished_s - manifest->started_s; /* whole seconds are all that is known */
+    CLEANUP_FREE char *took = took_s > 0 ? format_duration(took_s * 1000) : mem_strdup("< 1 s");
 
     show_line("backup:      %s\ncluster:     %s (system identifier %s)\njob:         %s\n", manifest->id,
                  manifest->cluster, manifest->system_identifier, manifest->job);

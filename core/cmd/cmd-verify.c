@@ -34,6 +34,7 @@ struct verify_cmd {
     struct strv list_argv;
     bool deep;
     size_t good, bad, failed; /* copies; failed: not to be told */
+    size_t locked; /* backups that no key of this host opens */
 };
 
 /* pg_restore for the tables of contents: worth a warning when it is not here, no failure. */
@@ -116,6 +117,7 @@ verify_chosen(struct verify_cmd *verify, const struct cmd_args *args)
 {
     struct catalog_backup *backup;
     const char *job = cmd_arg(args, "job");
+    size_t matching = 0;
     int rc = 0;
 
     if (!cmd_flag(args, "all")) {
@@ -124,10 +126,23 @@ verify_chosen(struct verify_cmd *verify, const struct cmd_args *args)
     }
     for (size_t i = 0; rc == 0 && i < verify->repo.catalog->len; i++) {
         backup = &verify->repo.catalog->backups[i];
-        if (catalog_exists(backup) && (job == NULL || strcmp(backup->job, job) == 0))
-            rc = verify_backup(verify, backup);
+        if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0))
+            continue;
+        matching++;
+        rc = verify_backup(verify, backup);
+        if (rc == ERROR_USAGE) { /* made for another key: that must not hide what is wrong with the others */
+            log_slot_error();
+            (void)printf("%s - not verified\n", backup->id);
+            verify->locked++;
+            rc = 0;
+        }
     }
-    return rc;
+    if (matching > 0)
+        return rc;
+    /* who checks once a week wants to hear of it */
+    repo_tell_empty(&verify->repo, cmd_arg(args, "store"));
+    return job ? error_set(PGCASK_FAILED, "there is no backup of job '%s' to verify", job)
+               : error_set(PGCASK_FAILED, "there is no backup to verify");
 }
 
 static int
@@ -153,6 +168,8 @@ verify_run(struct cmd_args *args)
         rc = error_set(PGCASK_FAILED, "%zu of %zu copies are bad", verify.bad, verify.bad + verify.good);
     if (rc == 0 && verify.failed > 0)
         rc = error_set(PGCASK_FAILED, "%zu copies could not be verified", verify.failed);
+    if (rc == 0 && verify.locked > 0)
+        rc = error_set(ERROR_USAGE, "%zu backups are not verified: no key of this host opens them", verify.locked);
     if (rc == 0 && verify.repo.stores.failed > 0)
         rc = CMD_DEGRADED;
     crew_free(verify.crew);

@@ -51,6 +51,8 @@ void cmd_arg_all(const struct cmd_args *args, const char *name, struct strv *ret
 int cmd_words(const struct cmd_args *args, size_t min, size_t max);
 /* Load the config that --config names. */
 int cmd_config(const struct cmd_args *args, struct config **ret_config);
+/* What is read later than the config itself: the keys, and the plugins' part of the stores. */
+int cmd_config_check(const struct config *config);
 
 /* Print one row of a table or a line of text to stdout; an error of stdout is reported by main. */
 void cmd_help(const struct cmd *cmd);

@@ -170,6 +170,20 @@ option_next_word(const char **list, const char **ret_word, size_t *ret_len)
     return 1;
 }
 
+/* Double quotes are for SCHEMA."Table", and do not hold a word together. 1, or an error. */
+static int
+option_check_quotes(const char *word, size_t len)
+{
+    size_t quotes = 0;
+
+    for (size_t i = 0; i < len && *word != '\''; i++)
+        quotes += word[i] == '"';
+    if (quotes % 2 == 0)
+        return 1;
+    (void)error_set(PGCASK_FAILED, "in the word %.*s a double quote is not closed", len < 100 ? (int)len : 100, word);
+    return error_hint(PGCASK_FAILED, "a word with blanks goes into single quotes: 'My Data'");
+}
+
 static int
 option_parse_list(const struct pgcask_option *option, const char *text, struct option_value *value)
 {
@@ -181,6 +195,8 @@ option_parse_list(const struct pgcask_option *option, const char *text, struct o
     (void)option;
     for (;;) {
         rc = option_next_word(&text, &word, &len);
+        if (rc == 1)
+            rc = option_check_quotes(word, len);
         if (rc <= 0)
             break;
         rc = list.len > 0 ? buf_adds(&list, " ") : 0;

@@ -226,6 +226,18 @@ archive_free(struct archive *archive)
     free(archive);
 }
 
+bool
+archive_has_backslashes(const struct archive *archive)
+{
+    for (size_t i = 0; i < archive->len; i++) {
+        const struct archive_entry *entry = &archive->entries[i];
+
+        if (entry->desc != NULL && strcmp(entry->desc, "STDSTRINGS") == 0 && entry->defn != NULL)
+            return strstr(entry->defn, "'off'") != NULL; /* SET standard_conforming_strings = 'off'; */
+    }
+    return false;
+}
+
 const struct archive_entry *
 archive_find(const struct archive *archive, int dump_id)
 {

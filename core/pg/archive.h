@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,8 @@ typedef int archive_read(void *ctx, void *data, size_t len);
 int archive_load(archive_read *read, void *ctx, uint64_t limit, struct archive **ret_archive);
 void archive_free(struct archive *archive);
 CLEANUP_DEFINE(struct archive, archive_free)
+/* Does a backslash in its string constants escape (standard_conforming_strings = off)? */
+bool archive_has_backslashes(const struct archive *archive);
 const struct archive_entry *archive_find(const struct archive *archive, int dump_id); /* NULL: none */
 
 /* Walk the data blocks, right behind the table of contents. For the block of `dump_id` every piece of its rows goes

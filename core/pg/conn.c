@@ -5,6 +5,7 @@
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -17,6 +18,7 @@
 struct pg_conn {
     PGconn *pq;
     PGcancel *cancel;
+    char state[6]; /* SQLSTATE of the last refusal */
 };
 
 /* libpq's message on one line. */
@@ -56,20 +58,49 @@ pg_cancel_hook(void *ctx)
     (void)PQcancel(conn->cancel, why, sizeof why); /* if it does not work, the query simply ends later */
 }
 
+static const char password_hint[] = "check user and password of the cluster (password, password_file, password_env or "
+                                    "password_command in [cluster …])";
+static const char down_hint[] = "is the server running, and are host and port in conninfo right?";
+
+/* What the server or libpq says, and the cure; the first row that fits counts. */
+static const struct {
+    const char *words, *more; /* both are in the message; NULL: the first alone */
+    const char *hint;
+} connect_hints[] = {
+    { "eer authentication failed", NULL,
+      "peer wants the operating system user of that name: run pgcask as that user, map it in pg_ident.conf, or use "
+      "host=127.0.0.1 with password_file" },
+    { "password authentication failed", NULL, password_hint },
+    { "no password supplied", NULL, password_hint },
+    { "role \"", "does not exist",
+      "the server has no such role: check user in conninfo, which is the operating system user when it names none" },
+    { "does not exist", NULL, "check dbname and user in conninfo, and databases of the job" },
+    { "Connection refused", NULL, down_hint },
+    { "No such file", NULL, down_hint },
+    { "starting up", NULL, down_hint },
+    { "timeout", NULL, down_hint },
+};
+
+/* Warnings of the server: about what was asked of it, so not for everybody's eyes. */
+static void
+pg_notice(void *ctx, const char *message)
+{
+    CLEANUP_FREE char *words = pg_words(message);
+
+    (void)ctx;
+    log_debug("PostgreSQL: %s", words);
+}
+
 static int
 pg_connect_failed(PGconn *pq)
 {
     CLEANUP_FREE char *words = pg_words(PQerrorMessage(pq));
 
     (void)error_set(PGCASK_FAILED, "could not connect to PostgreSQL: %s", words);
-    if (strstr(words, "password authentication failed") != NULL || strstr(words, "no password supplied") != NULL)
-        (void)error_hint(PGCASK_FAILED, "check user and password of the cluster (password, password_file, password_env or "
-                                        "password_command in [cluster …])");
-    else if (strstr(words, "does not exist") != NULL)
-        (void)error_hint(PGCASK_FAILED, "check dbname and user in conninfo, and databases of the job");
-    else if (strstr(words, "Connection refused") != NULL || strstr(words, "No such file") != NULL ||
-             strstr(words, "starting up") != NULL || strstr(words, "timeout") != NULL)
-        (void)error_hint(PGCASK_FAILED, "is the server running, and are host and port in conninfo right?");
+    for (size_t i = 0; i < ARRAY_LEN(connect_hints); i++)
+        if (strstr(words, connect_hints[i].words) != NULL &&
+            (connect_hints[i].more == NULL || strstr(words, connect_hints[i].more) != NULL))
+            return cancel_or(error_hint(PGCASK_FAILED, "%s", connect_hints[i].hint));
     return cancel_or(PGCASK_FAILED);
 }
 
@@ -97,11 +128,13 @@ pg_connect(const struct pg_server *server, const char *database, struct pg_conn 
         return error_set(PGCASK_FAILED, "could not connect to PostgreSQL: out of memory");
     if (PQstatus(conn->pq) != CONNECTION_OK)
         return pg_connect_failed(conn->pq);
+    (void)PQsetNoticeProcessor(conn->pq, pg_notice, NULL);
     conn->cancel = PQgetCancel(conn->pq);
     if (conn->cancel != NULL)
         cancel_hook_add(pg_cancel_hook, conn);
     rc = pg_run_always(conn, "SET standard_conforming_strings = on; SET statement_timeout = 0; SET lock_timeout = 0; "
-                             "SET idle_in_transaction_session_timeout = 0; SET datestyle = ISO; SET intervalstyle = postgres; "
+                             "SET idle_in_transaction_session_timeout = 0; SET array_nulls = on; "
+                             "SET default_transaction_read_only = off; SET datestyle = ISO; SET intervalstyle = postgres; "
                              "SET extra_float_digits = 3; SET client_min_messages = warning; SET timezone = 'UTC'; "
                              "SELECT pg_catalog.set_config('search_path', '', false); "
                       /* parameters of later majors */
@@ -142,6 +175,7 @@ pg_result(struct pg_conn *conn, PGresult *result)
 
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
         return 0;
+    (void)snprintf(conn->state, sizeof conn->state, "%s", state != NULL ? state : "");
     rc = pg_failed(conn, "PostgreSQL refused");
     if (rc == PGCASK_FAILED && state != NULL && strcmp(state, LOCK_NOT_AVAILABLE) == 0)
         return error_hint(rc, "another session holds a table (pg_locks shows which one); lock_timeout in [cluster …] is how "
@@ -334,6 +368,12 @@ pg_commit(struct pg_conn *conn)
     if (rc == 0 && strcmp(PQcmdStatus(result), "COMMIT") != 0)
         rc = error_set(PGCASK_FAILED, "PostgreSQL answered %s to COMMIT", PQcmdStatus(result));
     return rc;
+}
+
+const char *
+pg_sqlstate(const struct pg_conn *conn)
+{
+    return conn->state;
 }
 
 int

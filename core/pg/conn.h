@@ -50,6 +50,7 @@ int pg_copy_end(struct pg_conn *conn);
 /* An error, too, when the server rolled back instead. */
 int pg_commit(struct pg_conn *conn);
 
+const char *pg_sqlstate(const struct pg_conn *conn); /* of the last refusal; "" when there was none */
 int pg_server_version(const struct pg_conn *conn); /* 150020 */
 PGconn *pg_raw(struct pg_conn *conn);              /* for the few that need more */
 char *pg_ident(struct pg_conn *conn, const char *name);   /* quoted, owned by the caller */

@@ -173,6 +173,7 @@ pg_tools_start(const struct pg_tools *tools, const struct strv *argv, const char
                enum process_stream out, int pass_fd, struct process *ret_process)
 {
     CLEANUP_STRV struct strv env = { 0 };
+    const char *given = getenv("PGOPTIONS");
     struct process_spec spec = { .argv = (const char *const *)argv->items, .in = in, .out = out, .pass_fd = pass_fd };
     int rc;
 
@@ -180,7 +181,7 @@ pg_tools_start(const struct pg_tools *tools, const struct strv *argv, const char
     strv_add(&env, "LC_ALL=C"); /* their words are read here, and shown in error messages */
     strv_add(&env, "LANGUAGE=C");
     if (options != NULL)
-        strv_addf(&env, "PGOPTIONS=%s", options);
+        strv_addf(&env, "PGOPTIONS=%s%s%s", given ? given : "", given ? " " : "", options);
     if (tools->password != NULL)
         strv_addf(&env, "PGPASSWORD=%s", tools->password);
     spec.env = (const char *const *)env.items;

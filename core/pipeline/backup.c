@@ -197,6 +197,9 @@ backup_databases(struct backup *backup, struct strv *ret_names)
     for (size_t i = 0; i < names.len; i++)
         if (!strv_has(&excluded, names.items[i]))
             strv_add(ret_names, names.items[i]);
+    for (size_t i = 0; rc == 0 && i < excluded.len; i++)
+        if (!strv_has(&names, excluded.items[i]))
+            log_warn("exclude_databases names '%s', and there is no such database", excluded.items[i]);
     if (rc == 0 && ret_names->len == 0)
         rc = error_set(ERROR_USAGE, "no database is left to back up");
     return rc;
@@ -297,6 +300,8 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
 
     if (backup->recipients != NULL && backup->identities == NULL)
         log_info("no identity on this host: verifying stored digests only");
+    else if (!verify_can_decrypt(backup->manifest, backup->identities))
+        log_warn("the identity of this host does not open its own backups: verifying stored digests only");
     pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
     for (size_t i = 0; i < backup->stores.len; i++) {
         struct error now;
@@ -409,6 +414,7 @@ backup_run(const struct config *config, const struct config_item *job, const str
 {
     struct backup backup = { .config = config, .job = job, .options = options };
     struct backup_result result = { 0 };
+    struct error why = { 0 };
     CLEANUP_FREE char *lock_path = NULL, *what = mem_printf("job '%s'", job->name);
     CLEANUP(lock_release) struct lock *lock = NULL;
     int rc = config_find(&config->clusters, "cluster", job->job->cluster, &backup.cluster);
@@ -424,9 +430,13 @@ backup_run(const struct config *config, const struct config_item *job, const str
     if (rc < 0)
         return rc;
     rc = backup_steps(&backup, &result);
+    if (rc < 0)
+        error_take(rc, &why);
     if (backup.manifest != NULL)
         ledger_end(config->state_dir, backup.cluster->name, job->name, backup.id,
                    rc < 0 ? "failed" : result.degraded ? "degraded" : "done", NULL);
+    if (rc < 0)
+        rc = error_put(&why);
     if (rc == 0) {
         result.id = STEAL(backup.id);
         *ret_result = result;

@@ -50,7 +50,7 @@ dump_globals(struct dump_run *run, struct pg_conn *conn)
     strv_addf(&argv, "--database=%s", PQdb(pg_raw(conn)));
     rc = pg_tools_dbname(run->tools, NULL, &argv);
     if (rc == 0)
-        rc = pg_tools_start(run->tools, &argv, NULL, PROCESS_NULL, PROCESS_PIPE, -1, &source.process);
+        rc = pg_tools_start(run->tools, &argv, "-c statement_timeout=0", PROCESS_NULL, PROCESS_PIPE, -1, &source.process);
     if (rc < 0)
         return rc;
     member = cluster_member(run, "globals.sql", ROLE_GLOBALS);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "config/option.h"
+#include "pg/encoding.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,6 +58,22 @@ static const char match_sql[] =
     "SELECT n.nspname, c.relname, c.oid FROM hit JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace"
     " ORDER BY 1, 2";
 
+/* A pattern for exactly that table, as pg_dump reads it: in the encoding of the database. */
+static int
+plan_pattern(const struct dump_plan *plan, const char *schema, const char *name, char **ret_pattern)
+{
+    CLEANUP_FREE char *pattern = dump_pattern(schema, name);
+    const char *p = pattern;
+
+    while (*p != '\0' && (unsigned char)*p < 0x80)
+        p++;
+    if (*p == '\0') {
+        *ret_pattern = STEAL(pattern);
+        return 0;
+    }
+    return encoding_convert(pattern, "UTF8", plan->encoding, ret_pattern);
+}
+
 /* Add `option`=pattern for each match of each word of `list` to the arguments, and the oids to `oids`. */
 static int
 plan_match(struct pg_conn *conn, const char *list, const char *option, bool needed, struct dump_plan *plan,
@@ -80,8 +97,11 @@ plan_match(struct pg_conn *conn, const char *list, const char *option, bool need
             return error_hint(ERROR_USAGE, "write SCHEMA.TABLE as it is in the catalog, with * and ? as wildcards");
         }
         for (int row = 0; row < PQntuples(result); row++) {
-            CLEANUP_FREE char *pattern = dump_pattern(PQgetvalue(result, row, 0), PQgetvalue(result, row, 1));
+            CLEANUP_FREE char *pattern = NULL;
 
+            rc = plan_pattern(plan, PQgetvalue(result, row, 0), PQgetvalue(result, row, 1), &pattern);
+            if (rc < 0)
+                return rc;
             strv_addf(&plan->arguments, "%s=%s", option, pattern);
             strv_add(oids, PQgetvalue(result, row, 2));
         }
@@ -108,7 +128,6 @@ plan_big(struct pg_conn *conn, uint64_t least, const struct strv *in, const stru
     for (int row = 0; rc == 0 && row < PQntuples(result); row++) {
         const char *oid = PQgetvalue(result, row, 3);
         struct dump_table *table;
-        CLEANUP_FREE char *pattern = NULL;
 
         if ((in->len > 0 && !strv_has(in, oid)) || strv_has(out, oid))
             continue;
@@ -117,8 +136,9 @@ plan_big(struct pg_conn *conn, uint64_t least, const struct strv *in, const stru
         table->schema = mem_strdup(PQgetvalue(result, row, 0));
         table->name = mem_strdup(PQgetvalue(result, row, 1));
         table->size = strtoull(PQgetvalue(result, row, 2), NULL, 10);
-        pattern = dump_pattern(table->schema, table->name);
-        strv_addf(&plan->arguments, "--exclude-table-data=%s", pattern);
+        rc = plan_pattern(plan, table->schema, table->name, &table->pattern);
+        if (rc == 0)
+            strv_addf(&plan->arguments, "--exclude-table-data=%s", table->pattern);
         plan->main_size -= table->size < plan->main_size ? table->size : plan->main_size;
     }
     return rc;
@@ -159,6 +179,10 @@ dump_plan_make(struct pg_conn *conn, const struct dump_selection *selection, str
     int rc = plan_size(conn, &plan);
 
     if (rc == 0)
+        rc = pg_value(conn, "SELECT getdatabaseencoding()", NULL, 0, &plan.encoding);
+    if (rc == 0)
+        strv_addf(&plan.arguments, "--encoding=%s", plan.encoding);
+    if (rc == 0)
         rc = plan_match(conn, selection->tables, "--table", true, &plan, &in);
     if (rc == 0)
         rc = plan_match(conn, selection->exclude_tables, "--exclude-table", false, &plan, &out);
@@ -186,8 +210,10 @@ dump_plan_free(struct dump_plan *plan)
     for (size_t i = 0; i < plan->len; i++) {
         free(plan->tables[i].schema);
         free(plan->tables[i].name);
+        free(plan->tables[i].pattern);
     }
     free(plan->tables);
+    free(plan->encoding);
     strv_free(&plan->arguments);
     *plan = (struct dump_plan){ 0 };
 }

@@ -14,10 +14,12 @@
 
 struct dump_table {
     char *schema, *name;
+    char *pattern; /* what pg_dump takes for exactly this table */
     uint64_t size; /* pg_table_size, bytes */
 };
 
 struct dump_plan {
+    char *encoding;            /* of the database, and of the dumps */
     struct dump_table *tables; /* members of their own, largest first */
     size_t len, cap;
     struct strv arguments; /* of the main pg_dump: what to include, exclude, leave the rows of */

@@ -114,7 +114,6 @@ static int
 task_argv(const struct streams *streams, const struct task *task, struct strv *argv)
 {
     const struct dump_run *run = streams->run;
-    CLEANUP_FREE char *pattern = NULL;
 
     pg_tools_argv(run->tools, "pg_dump", argv);
     strv_add(argv, "--format=custom");
@@ -122,9 +121,9 @@ task_argv(const struct streams *streams, const struct task *task, struct strv *a
     strv_addf(argv, "--snapshot=%s", streams->snapshot);
     strv_addf(argv, "--lock-wait-timeout=%" PRId64, run->lock_timeout_ms);
     if (task->table != NULL) {
-        pattern = dump_pattern(task->table->schema, task->table->name);
         strv_add(argv, "--section=data");
-        strv_addf(argv, "--table=%s", pattern);
+        strv_addf(argv, "--encoding=%s", streams->plan->encoding);
+        strv_addf(argv, "--table=%s", task->table->pattern);
     } else {
         if (strcmp(run->selection.content, "all") != 0)
             strv_addf(argv, "--%s-only", run->selection.content);

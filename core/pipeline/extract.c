@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "catalog/label.h"
 #include "pipeline/progress.h"
 #include "pipeline/verify.h"
@@ -68,6 +69,8 @@ extract_name(int fd)
     return fd == STDOUT_FILENO ? "standard output" : "output file";
 }
 
+enum { NAMES_SHOWN = 3 };
+
 struct writer {
     int fd;
 };
@@ -79,6 +82,32 @@ extract_take(void *ctx, const void *data, size_t len)
 
     progress_add(NULL, len);
     return file_write_all(writer->fd, data, len, extract_name(writer->fd));
+}
+
+/* Who takes the main member for the database would miss the rows that are elsewhere. */
+static void
+extract_warn_partial(const struct manifest *manifest, const char *database)
+{
+    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_FREE char *list = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest->member_count; i++) {
+        const struct manifest_member *member = &manifest->members[i];
+
+        if (strcmp(member->role, ROLE_TABLE) != 0 || member->database == NULL || strcmp(member->database, database) != 0)
+            continue;
+        if (count++ < NAMES_SHOWN)
+            strv_addf(&names, "%s.%s", member->schema, member->table);
+    }
+    if (count == 0)
+        return;
+    list = strv_join(&names, ", ");
+    (void)error_set(PGCASK_FAILED, "the rows of %zu table%s are in members of their own (%s%s)", count,
+                    count == 1 ? "" : "s", list, count > NAMES_SHOWN ? ", …" : "");
+    (void)error_hint(PGCASK_FAILED, "'pgcask restore %s --database %s --into NAME' brings back all of it", manifest->id,
+                     database);
+    log_slot_warn("this file alone does not bring them back");
 }
 
 int
@@ -104,6 +133,8 @@ extract_member(struct restore *restore, const char *name, int out_fd)
     rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, extract_take,
                          &writer);
     progress_end();
+    if (rc == 0 && strcmp(member->role, ROLE_MAIN) == 0 && member->database != NULL)
+        extract_warn_partial(manifest, member->database);
     return rc;
 }
 

@@ -21,6 +21,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -175,12 +176,18 @@ lease_dead(const json_t *row, int64_t mtime_s)
 }
 
 static int
-lease_read(struct storage *storage, const char *key, json_t **ret_row, const char **ret_id)
+lease_read(struct storage *storage, const struct storage_object *object, json_t **ret_row, const char **ret_id)
 {
     CLEANUP_BUF struct buf text = BUF_INIT(LEASE_LIMIT_BYTES);
     CLEANUP_JSON json_t *row = NULL;
-    int rc = storage_get_object(storage, key, &text);
+    const char *key = object->key;
+    int rc = 0;
 
+    if (object->size > LEASE_LIMIT_BYTES)
+        rc = error_set(ERROR_CORRUPT, "'%s' has %" PRIu64 " bytes, a lease has at most %d", key, object->size,
+                       LEASE_LIMIT_BYTES);
+    if (rc == 0)
+        rc = storage_get_object(storage, key, &text);
     if (rc == 0)
         rc = json_read(key, text.data, text.len, &row);
     if (rc == 0)
@@ -203,7 +210,7 @@ sweep_leases(struct storage *storage, const char *cluster, struct strv *living, 
         CLEANUP_JSON json_t *row = NULL;
         const char *id;
 
-        rc = lease_read(storage, list.objects[i].key, &row, &id);
+        rc = lease_read(storage, &list.objects[i], &row, &id);
         if (rc == PGCASK_NOT_FOUND) { /* its run just ended */
             rc = 0;
             continue;
@@ -242,7 +249,7 @@ stores_rival(struct storage *storage, const char *cluster, const char *id, const
 
         if (strcmp(list.objects[i].key, own_key) == 0)
             continue;
-        rc = lease_read(storage, list.objects[i].key, &row, &theirs);
+        rc = lease_read(storage, &list.objects[i], &row, &theirs);
         if (rc == 0)
             rival |= strcmp(theirs, id) == 0;
         else if (rc == PGCASK_NOT_FOUND || rc == ERROR_CORRUPT)
@@ -268,6 +275,16 @@ stores_discard(struct storage *storage, const char *cluster, const char *id)
         rc = storage_remove(storage, list.objects[i].key);
     if (rc < 0)
         log_slot_warn("objects of the unfinished backup stay until the next run sweeps them");
+}
+
+/* Was it once finished? Then it has a verdict, and its manifest got lost: what is left may still be healed. */
+static bool
+sweep_was_good(struct storage *storage, const char *cluster, const char *id)
+{
+    CLEANUP_FREE char *prefix = label_backup(cluster, id), *verdicts = mem_printf("%sverdict-", prefix);
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+
+    return storage_list(storage, verdicts, &list) < 0 || list.len > 0;
 }
 
 /* Nobody has written to it for a day: not a run without a lease that we can see, nor a copy on its way here. */
@@ -297,6 +314,11 @@ sweep_backup(struct storage *storage, const char *cluster, const char *id, bool 
     if (storage_stat(storage, manifest, &size, &mtime_s) != PGCASK_NOT_FOUND)
         return;
     error_clear();
+    if (sweep_was_good(storage, cluster, id)) {
+        log_warn("store '%s': backup '%s' was finished once, but its manifest is missing: it cannot be used, and is not swept",
+                 storage_name(storage), id);
+        return;
+    }
     log_info("store '%s': sweeping the unfinished backup '%s'", storage_name(storage), id);
     stores_discard(storage, cluster, id);
 }

@@ -158,8 +158,12 @@ ledger_report_dead(const char *state_dir, const char *cluster, const char *job)
 
     if (rc == PGCASK_NOT_FOUND)
         return 0;
-    if (rc < 0)
-        return rc;
+    if (rc < 0) { /* a journal is no reason to go without a backup */
+        CLEANUP_FREE char *aside = mem_printf("%s.unreadable", path);
+
+        log_slot_warn("it is put aside: whether a run died is not known");
+        return rename(path, aside) == 0 ? 0 : error_errno(PGCASK_FAILED, "could not rename '%s' to '%s'", path, aside);
+    }
     json_object_foreach (open, key, row) {
         const char *run = json_string_value(json_object_get(row, "run"));
         const char *time = json_string_value(json_object_get(row, "time"));

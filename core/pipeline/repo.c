@@ -6,7 +6,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "catalog/label.h"
+#include "config/ini.h"
 
+#include <stdlib.h>
+#include <string.h>
 
 int
 repo_cluster(const struct config *config, const char *name, const struct config_item **ret_cluster)
@@ -64,6 +68,80 @@ void
 cleanup_repo(struct repo *repo)
 {
     repo_close(repo);
+}
+
+/* ---- where nothing is ---- */
+
+static int
+repo_clusters(struct storage *storage, struct strv *ret_names)
+{
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    int rc = storage_list(storage, "", &list);
+
+    for (size_t i = 0; i < list.len; i++) {
+        const char *key = list.objects[i].key;
+        CLEANUP_FREE char *cluster = mem_strndup(key, strcspn(key, "/"));
+        struct label_key parsed;
+
+        if (strv_has(ret_names, cluster))
+            continue;
+        if (label_key_parse(cluster, key, &parsed) < 0) {
+            error_clear(); /* something else than a backup */
+            continue;
+        }
+        if (parsed.manifest)
+            strv_add(ret_names, cluster);
+        free(parsed.id);
+    }
+    return rc;
+}
+
+static void
+repo_tell_empty_store(const struct repo *repo, struct storage *storage)
+{
+    CLEANUP_STRV struct strv clusters = { 0 };
+    CLEANUP_FREE char *list = NULL;
+
+    if (repo_clusters(storage, &clusters) < 0) {
+        log_slot_warn("whether it holds backups of other clusters is not known");
+        return;
+    }
+    if (clusters.len == 0) {
+        log_warn("store '%s' holds no backups yet", storage_name(storage));
+        return;
+    }
+    list = strv_join(&clusters, "', '");
+    log_warn("store '%s' holds backups of cluster '%s', none of '%s'", storage_name(storage), list,
+             repo->cluster->name);
+}
+
+static bool
+repo_has_store(const struct repo *repo, const char *name)
+{
+    for (size_t i = 0; i < repo->stores.len; i++)
+        if (strcmp(storage_name(repo->stores.items[i]), name) == 0)
+            return true;
+    return false;
+}
+
+void
+repo_tell_empty(const struct repo *repo, const char *store)
+{
+    for (size_t i = 0; i < repo->catalog->len; i++)
+        if (catalog_exists(&repo->catalog->backups[i]))
+            return;
+    for (size_t i = 0; i < repo->stores.len; i++)
+        repo_tell_empty_store(repo, repo->stores.items[i]);
+    if (repo->stores.failed > 0)
+        return; /* of the others some were told of already, and which is not known here */
+    for (size_t i = 0; i < repo->config->stores.len; i++) {
+        const struct config_item *item = &repo->config->stores.items[i];
+        const struct ini_entry *path = item->section ? ini_entry(item->section, "path") : NULL;
+
+        if ((store == NULL || strcmp(store, item->name) == 0) && !repo_has_store(repo, item->name))
+            log_warn("store '%s' holds no backups yet: there is no repository %s%s%s", item->name,
+                     path ? "at '" : "in it", path ? path->value : "", path ? "'" : "");
+    }
 }
 
 int

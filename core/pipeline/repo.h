@@ -24,6 +24,10 @@ void repo_close(struct repo *repo);
 void cleanup_repo(struct repo *repo);
 #define CLEANUP_REPO __attribute__((cleanup(cleanup_repo)))
 
+/* When there is no backup at all, say on stderr of each store what it is without: a repository, any backup, or those of
+ * this cluster. `store` as in repo_open. */
+void repo_tell_empty(const struct repo *repo, const char *store);
+
 /* A backup by id or "latest", with its manifest. */
 int repo_find(struct repo *repo, const char *id, const char *job, struct catalog_backup **ret_backup,
               const struct manifest **ret_manifest);

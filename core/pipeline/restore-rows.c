@@ -33,8 +33,11 @@ struct rows {
     const struct strv *arguments;
     bool lenient;
     pthread_mutex_t lock;
-    const struct manifest_member **members; /* largest first */
+    const struct manifest_member **members; /* the main one, then the largest first */
     size_t len, next;
+    const struct manifest_member **refused; /* to be tried again */
+    size_t refused_len;
+    struct error refusal; /* of the last of them */
     struct error error;
     atomic_bool failed; /* there is an error: who loads rows stops */
 };
@@ -82,6 +85,8 @@ copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
     int rc = pg_connect(&server, rows->target, &conn);
 
+    if (rc == 0 && archive_has_backslashes(archive)) /* in string constants, as those of setval */
+        rc = pg_run(conn, "SET standard_conforming_strings = off");
     if (rc < 0)
         return rc;
     quoted = pg_literal(conn, encoding);
@@ -92,13 +97,27 @@ copy_connect(struct rows *rows, const struct archive *archive, struct pg_conn **
     return rc;
 }
 
+/* Rows that were refused for what they are, or for others that were in the way: classes of SQLSTATE. */
+static bool
+copy_may_work_later(const char *state)
+{
+    static const char *const classes[] = {
+        "21", "22", "23", "2F", "38", "39", "40", "42", "44", "55", "P0", /* a CHECK and its functions; deadlocks and locks */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        if (strncmp(state, classes[i], 2) == 0)
+            return true;
+    return false;
+}
+
 /* In a transaction that emptied the table before, COPY can write rows as VACUUM FREEZE would leave them: indexes are built
  * faster, no vacuum has to rewrite the table later, and with wal_level = minimal nothing goes to the WAL. pg_restore
  * cannot do that. Nobody else sees the database yet. `ret_emptied`: false, and nothing was done, when the table cannot be
- * emptied, as by an owner without that right. */
+ * emptied, as by an owner without that right. `ret_refused`: the server did not want the rows, and undid all. */
 static int
 rows_copy(struct rows *rows, const struct manifest_member *member, const struct archive *archive,
-          const struct archive_table *table, bool *ret_emptied)
+          const struct archive_table *table, bool *ret_emptied, bool *ret_refused)
 {
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
     int rc = copy_connect(rows, archive, &conn);
@@ -120,7 +139,10 @@ rows_copy(struct rows *rows, const struct manifest_member *member, const struct 
         rc = pg_copy_end(conn);
     for (size_t i = 0; rc == 0 && i < table->after.len; i++)
         rc = pg_run(conn, table->after.items[i]);
-    return rc < 0 ? rc : pg_commit(conn); /* closing the connection undoes what was begun */
+    if (rc == 0)
+        rc = pg_commit(conn);
+    *ret_refused = rc == PGCASK_FAILED && copy_may_work_later(pg_sqlstate(conn));
+    return rc; /* closing the connection undoes what was begun */
 }
 
 /* ---- through pg_restore ---- */
@@ -184,7 +206,7 @@ rows_pipe(struct rows *rows, const struct manifest_member *member, const struct 
 /* ---- all of them ---- */
 
 static int
-rows_member(struct rows *rows, const struct manifest_member *member)
+rows_member(struct rows *rows, const struct manifest_member *member, bool *ret_refused)
 {
     CLEANUP(archive_free) struct archive *archive = NULL;
     struct archive_table table = { 0 };
@@ -196,11 +218,48 @@ rows_member(struct rows *rows, const struct manifest_member *member)
     if (rc == 0 && strcmp(member->role, ROLE_TABLE) == 0 && strcmp(rows->restore->manifest->content, "data") != 0)
         straight = archive_table_make(archive, &table);
     if (straight)
-        rc = rows_copy(rows, member, archive, &table, &straight);
+        rc = rows_copy(rows, member, archive, &table, &straight, ret_refused);
     if (rc == 0 && !straight)
         rc = rows_pipe(rows, member, archive);
     archive_table_free(&table);
     return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
+}
+
+/* A CHECK that reads another table wants that one to be there first, and two of them may wait for each other. */
+static void
+rows_put_off(struct rows *rows, const struct manifest_member *member, int code)
+{
+    rows->refused[rows->refused_len++] = member;
+    error_free(&rows->refusal);
+    error_take(code, &rows->refusal);
+    log_debug("%s: trying that again later", rows->refusal.text);
+}
+
+/* One after the other, for as long as one more gets in. */
+static void
+rows_again(struct rows *rows)
+{
+    size_t tried = 0;
+
+    while (rows->error.code == 0 && rows->refused_len > 0 && tried < rows->refused_len) {
+        const struct manifest_member *member = rows->refused[0];
+        bool refused = false;
+        int rc;
+
+        rows->refused_len--;
+        memmove(rows->refused, rows->refused + 1, rows->refused_len * sizeof *rows->refused);
+        rc = rows_member(rows, member, &refused);
+        tried = rc == 0 ? 0 : tried + 1;
+        if (rc < 0 && refused)
+            rows_put_off(rows, member, rc);
+        else if (rc < 0)
+            error_take(rc, &rows->error);
+    }
+    if (rows->error.code == 0 && rows->refused_len > 0) {
+        rows->error = rows->refusal;
+        rows->refusal = (struct error){ 0 };
+    }
+    error_free(&rows->refusal);
 }
 
 static void *
@@ -211,12 +270,15 @@ rows_thread(void *arg)
     (void)pthread_mutex_lock(&rows->lock);
     while (rows->error.code == 0 && rows->next < rows->len) {
         const struct manifest_member *member = rows->members[rows->next++];
+        bool refused = false;
         int rc;
 
         (void)pthread_mutex_unlock(&rows->lock);
-        rc = rows_member(rows, member);
+        rc = rows_member(rows, member, &refused);
         (void)pthread_mutex_lock(&rows->lock);
-        if (rc < 0 && rows->error.code == 0) {
+        if (rc < 0 && refused)
+            rows_put_off(rows, member, rc);
+        else if (rc < 0 && rows->error.code == 0) {
             error_take(rc, &rows->error);
             atomic_store(&rows->failed, true);
             process_kill_all();
@@ -229,10 +291,13 @@ rows_thread(void *arg)
 static int
 rows_compare(const void *a, const void *b)
 {
-    uint64_t left = (*(const struct manifest_member *const *)a)->plain_size;
-    uint64_t right = (*(const struct manifest_member *const *)b)->plain_size;
+    const struct manifest_member *left = *(const struct manifest_member *const *)a;
+    const struct manifest_member *right = *(const struct manifest_member *const *)b;
+    bool left_main = strcmp(left->role, ROLE_MAIN) == 0, right_main = strcmp(right->role, ROLE_MAIN) == 0;
 
-    return left < right ? 1 : left > right ? -1 : 0;
+    if (left_main != right_main) /* small tables are what large ones refer to */
+        return left_main ? -1 : 1;
+    return left->plain_size < right->plain_size ? 1 : left->plain_size > right->plain_size ? -1 : 0;
 }
 
 int
@@ -249,6 +314,7 @@ restore_rows(struct restore *restore, const struct pg_tools *tools, const char *
 
     rows.lenient = restore_tool_lenient(tools, server_version);
     rows.members = mem_realloc_array(NULL, manifest->member_count + 1, sizeof *rows.members);
+    rows.refused = mem_realloc_array(NULL, manifest->member_count + 1, sizeof *rows.refused);
     for (size_t i = 0; i < manifest->member_count; i++) {
         const struct manifest_member *member = &manifest->members[i];
 
@@ -267,9 +333,11 @@ restore_rows(struct restore *restore, const struct pg_tools *tools, const char *
     (void)rows_thread(&rows); /* this thread is one of them */
     for (unsigned i = 0; i < started; i++)
         (void)pthread_join(threads[i], NULL);
+    rows_again(&rows);
     progress_end();
     (void)pthread_mutex_destroy(&rows.lock);
     free(rows.members);
+    free(rows.refused);
     free(threads);
     rc = error_put(&rows.error);
     return rc < 0 ? cancel_or(rc) : 0;

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "catalog/label.h"
 #include "pg/encoding.h"
+#include "pg/rescue-names.h"
 #include "pg/rescue.h"
 #include "pg/sql.h"
 #include "pipeline/progress.h"
@@ -217,13 +218,63 @@ plan_make(struct sink *sink, const struct archive *archive, const struct strv *t
     return rc < 0 ? rc : rescue_plan_make(archive, &words, sink->schema, ret_plan);
 }
 
+/* ---- where they go ---- */
+
+static int
+table_database(const struct restore *restore, const char *source, const char *name, struct pg_conn **ret_conn)
+{
+    struct pg_server server = { restore->conninfo, restore->password };
+    CLEANUP(pg_close) struct pg_conn *elsewhere = NULL;
+    bool exists = true;
+    struct error why;
+    int rc = pg_connect(&server, name, ret_conn);
+
+    if (rc != PGCASK_FAILED)
+        return rc;
+    error_take(rc, &why);
+    if (restore_connect(restore, &elsewhere) < 0 || restore_exists(elsewhere, name, &exists) < 0 || exists)
+        return error_put(&why);
+    error_free(&why);
+    if (strcmp(source, name) != 0)
+        return error_set(ERROR_USAGE, "database '%s' does not exist (--into)", name);
+    (void)error_set(ERROR_USAGE, "database '%s' does not exist", name);
+    return error_hint(ERROR_USAGE, "name one that does with --into, or bring back all of '%s' without --table", name);
+}
+
+/* What is there already would fail on the way, too, but in fewer words. */
+static int
+table_refuse_existing(struct pg_conn *conn, const char *database, const struct strv *tables, const char *schema)
+{
+    for (size_t i = 0; i < tables->len; i++) {
+        CLEANUP_RESCUE_NAME struct rescue_name table = { 0 };
+        CLEANUP_FREE char *count = NULL;
+        const char *params[] = { NULL, NULL };
+        int rc = rescue_name_parse(tables->items[i], &table);
+
+        params[0] = schema ? schema : table.schema;
+        params[1] = table.name;
+        if (rc == 0)
+            rc = pg_value(conn, "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                                " WHERE n.nspname = $1 AND c.relname = $2", params, 2, &count);
+        if (rc < 0)
+            return rc;
+        if (strcmp(count, "0") == 0)
+            continue;
+        (void)error_set(ERROR_USAGE, "schema '%s' of database '%s' has a '%s' already", params[0], database,
+                        table.name);
+        return error_hint(ERROR_USAGE, "nothing is overwritten: name another schema with --schema, or none for "
+                                       "a new one");
+    }
+    return 0;
+}
+
 int
 restore_tables(struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
                const char *schema, int out_fd)
 {
-    struct pg_server server = { restore->conninfo, restore->password };
     CLEANUP(archive_free) struct archive *archive = NULL;
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    bool data = strcmp(restore->manifest->content, "data") == 0; /* into tables that are there */
     CLEANUP_FREE char *encoding = NULL;
     struct sink sink = { .restore = restore, .database = database, .fd = out_fd };
     struct rescue_plan plan = { 0 };
@@ -236,7 +287,9 @@ restore_tables(struct restore *restore, const char *database, const char *target
         rc = plan_make(&sink, archive, tables, schema, &plan);
     }
     if (rc == 0 && out_fd < 0) {
-        rc = pg_connect(&server, target_database, &conn);
+        rc = table_database(restore, database, target_database, &conn);
+        if (rc == 0 && !data)
+            rc = table_refuse_existing(conn, target_database, tables, schema);
         sink.conn = conn;
     }
     if (rc == 0)

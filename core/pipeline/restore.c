@@ -135,16 +135,63 @@ restore_check_roles(const struct properties *properties, struct pg_conn *conn)
 
 /* ---- the database ---- */
 
-static int
-restore_exists(struct pg_conn *conn, const char *name, bool *ret_exists)
+int
+restore_exists(struct pg_conn *conn, const char *database, bool *ret_exists)
 {
-    const char *params[] = { name };
+    const char *params[] = { database };
     CLEANUP_FREE char *count = NULL;
     int rc = pg_value(conn, "SELECT count(*) FROM pg_database WHERE datname = $1", params, 1, &count);
 
     if (rc == 0)
         *ret_exists = strcmp(count, "1") == 0;
     return rc;
+}
+
+/* Has the server refused because of this database? In whatever language it speaks, it names it; what it said stands
+ * behind libpq's own words. */
+static bool
+connect_names(const char *text, const char *database)
+{
+    const char *said = strstr(text, "failed: ");
+
+    return strstr(said ? said : text, database) != NULL;
+}
+
+/* `place` instead of `database`, if that is really not there. */
+static bool
+connect_instead(const struct pg_server *server, const char *database, const char *place, struct pg_conn **ret_conn)
+{
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    bool exists;
+
+    if (strcmp(place, database) == 0 || pg_connect(server, place, &conn) < 0 ||
+        restore_exists(conn, database, &exists) < 0 || exists)
+        return false;
+    log_info("there is no database '%s', which conninfo names: connected to '%s'", database, place);
+    *ret_conn = STEAL(conn);
+    return true;
+}
+
+int
+restore_connect(const struct restore *restore, struct pg_conn **ret_conn)
+{
+    static const char *const places[] = { "postgres", "template1" };
+    struct pg_server server = { restore->conninfo, restore->password };
+    CLEANUP_FREE char *database = NULL;
+    struct error why;
+    int rc = pg_connect(&server, NULL, ret_conn);
+
+    if (rc != PGCASK_FAILED)
+        return rc;
+    error_take(rc, &why);
+    if (pg_conninfo_database(restore->conninfo, &database) == 0 && connect_names(why.text, database))
+        for (size_t i = 0; i < ARRAY_LEN(places); i++)
+            if (connect_instead(&server, database, places[i], ret_conn)) {
+                error_clear();
+                error_free(&why);
+                return 0;
+            }
+    return error_put(&why);
 }
 
 /* A name nobody has, that shows what it is. At most 63 bytes, cut between characters. */
@@ -233,6 +280,9 @@ target_fill(struct target *target)
                                version);
         progress_end();
     }
+    if (rc == PGCASK_FAILED && restore->manifest->selection) /* what a table needs may not be among them */
+        return error_hint(rc, "this backup holds a selection of tables: 'pgcask restore %s --table SCHEMA.TABLE --into "
+                              "DATABASE' brings single ones back", restore->manifest->id);
     return rc;
 }
 
@@ -285,7 +335,8 @@ target_drop(const struct target *target)
     CLEANUP_FREE char *drop = mem_printf("DROP DATABASE %s WITH (FORCE)", ident);
     CLEANUP_FREE char *plain = mem_printf("ALTER DATABASE %s IS_TEMPLATE false", ident);
 
-    if (pg_connect(&server, NULL, &conn) == 0 && pg_run_always(conn, plain) == 0 && pg_run_always(conn, drop) == 0)
+    if (restore_connect(target->restore, &conn) == 0 && pg_run_always(conn, plain) == 0 &&
+        pg_run_always(conn, drop) == 0)
         return;
     if (conn != NULL && target_drop_subscriptions(&server, target->name) == 0 && pg_run_always(conn, drop) == 0)
         return;
@@ -327,7 +378,6 @@ target_prepare(struct target *target)
 {
     struct restore *restore = target->restore;
     const struct restore_database_options *options = target->options;
-    struct pg_server server = { restore->conninfo, restore->password };
     CLEANUP_BUF struct buf json = BUF_INIT(SMALL_MEMBER_BYTES);
     const struct manifest_member *main_member, *properties;
     bool data = strcmp(restore->manifest->content, "data") == 0;
@@ -342,7 +392,7 @@ target_prepare(struct target *target)
                                           : "--existing is for backups made with --data-only");
     }
     if (rc == 0)
-        rc = pg_connect(&server, NULL, &target->conn);
+        rc = restore_connect(restore, &target->conn);
     if (rc == 0)
         rc = restore_refuse_existing(target->conn, options);
     if (rc == 0)
@@ -360,6 +410,29 @@ target_prepare(struct target *target)
     if (rc == 0 && pg_server_version(target->conn) / 10000 < restore->manifest->server_version / 10000)
         log_warn("this server is older (%d) than the one the backup is of (%d)", pg_server_version(target->conn) / 10000,
                  restore->manifest->server_version / 10000);
+    return rc;
+}
+
+/* What the server says to who may not, and the cure. */
+static const struct {
+    const char *words, *hint;
+} target_hints[] = {
+    { "permission denied to create database",
+      "the role needs the right: ALTER ROLE … CREATEDB; or name a role that has it with --conninfo" },
+    { "must be member of role",
+      "--no-owner gives it all to the role that connects; or name a superuser with --conninfo" },
+    { "must be able to SET ROLE",
+      "--no-owner gives it all to the role that connects; or name a superuser with --conninfo" },
+};
+
+static int
+target_failed(int rc)
+{
+    if (rc != PGCASK_FAILED)
+        return rc;
+    for (size_t i = 0; i < ARRAY_LEN(target_hints); i++)
+        if (strstr(error_text(), target_hints[i].words) != NULL)
+            return error_hint(rc, "%s", target_hints[i].hint);
     return rc;
 }
 
@@ -386,6 +459,7 @@ restore_database(struct restore *restore, const struct restore_database_options 
             rc = target_checks(&target);
     } else if (rc == 0)
         rc = target_beside(&target);
+    rc = target_failed(rc);
     pg_close(target.conn);
     pg_tools_free(target.tools);
     properties_free(target.properties);

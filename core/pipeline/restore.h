@@ -52,6 +52,10 @@ int restore_tables(struct restore *restore, const char *database, const char *ta
 /* Find the member or say that the backup has none. */
 int restore_member(const struct restore *restore, const char *role, const char *database,
                    const struct manifest_member **ret_member);
+/* To the database in conninfo or, when that one is gone (which may be why there is a restore), to one that every server
+ * has: for what is said to the server as a whole. */
+int restore_connect(const struct restore *restore, struct pg_conn **ret_conn);
+int restore_exists(struct pg_conn *conn, const char *database, bool *ret_exists);
 /* A small member, whole. */
 int restore_read(struct restore *restore, const struct manifest_member *member, struct buf *ret_data);
 /* Table of contents of an archive member; when `copy_fd` >= 0 its bytes are written there as well. */

@@ -55,23 +55,6 @@ repository_of_host(const char *state_dir, char **ret_id)
     return rc;
 }
 
-static bool
-repository_known(const struct config *config)
-{
-    CLEANUP_FREE char *path = mem_printf("%s/repository", config->state_dir);
-
-    return file_exists(path);
-}
-
-static int
-store_premature(const struct storage *storage)
-{
-    (void)error_set(PGCASK_FAILED, "store '%s' is new, and which repository it belongs to is not known while the others cannot "
-                                   "be opened", storage_name(storage));
-    return error_hint(PGCASK_FAILED, "run it again when one of the others is there; to begin with this one alone, name it alone "
-                                     "in 'stores'");
-}
-
 static int
 store_new(const struct config *config, const struct stores *stores, struct storage *storage, char **ret_id)
 {
@@ -146,8 +129,6 @@ found_check(const struct config *config, const struct stores *stores, struct fou
         return store_emptied(found->storage, mark);
     if (found->id == NULL && (!writing || (flags & STORES_EXISTING) != 0))
         return 0;
-    if (found->id == NULL && stores->repository == NULL && stores->failed > 0 && !repository_known(config))
-        return store_premature(found->storage);
     if (found->id == NULL)
         rc = store_new(config, stores, found->storage, &found->id);
     if (rc < 0)

@@ -142,7 +142,7 @@ swap_find_before(const struct pg_server *server, const char *name, char **ret_be
     const char *params[] = { prefix };
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
     CLEANUP_STRV struct strv names = { 0 };
-    int rc = pg_connect(server, NULL, &conn);
+    int rc = swap_stand(server, name, name, &conn); /* the one in conninfo may be gone */
 
     if (rc == 0)
         rc = pg_column(conn, "SELECT datname FROM pg_database WHERE starts_with(datname, $1)"

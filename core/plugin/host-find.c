@@ -87,11 +87,12 @@ plugin_check_path(const char *path, char **ret_real)
 {
     CLEANUP_FREE char *real = realpath(path, NULL);
     CLEANUP_FREE char *found = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    CLEANUP_FREE char *found_real = realpath(found[0] != '\0' ? found : "/", NULL);
-    CLEANUP_FREE char *parent = NULL;
+    CLEANUP_FREE char *found_real = NULL, *parent = NULL;
     int rc;
 
-    if (real == NULL || found_real == NULL)
+    if (real != NULL) /* else errno stays as it is */
+        found_real = realpath(found[0] != '\0' ? found : "/", NULL);
+    if (found_real == NULL)
         return error_errno(ERROR_USAGE, "could not find plugin file '%s'", path);
     rc = plugin_check_entry(real, path, false);
     if (rc < 0)

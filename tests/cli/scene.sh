@@ -156,6 +156,24 @@ sql()
     psql -XAtq -v ON_ERROR_STOP=1 -d "$@"
 }
 
+# db_exists NAME
+db_exists()
+{
+    [ "$(sql postgres -v "name=$1" <<<"SELECT count(*) FROM pg_database WHERE datname = :'name'")" = 1 ]
+}
+
+# databases - the names of all, one a line, sorted
+databases()
+{
+    sql postgres -c 'SELECT datname FROM pg_database ORDER BY 1'
+}
+
+# unchanged FILE - the databases are those in FILE
+unchanged()
+{
+    databases | diff "$1" - || fail "there are other databases than before"
+}
+
 # drop_database NAME - one with a subscription, too
 drop_database()
 {

@@ -52,7 +52,8 @@ test_list_shows_one_line_a_backup()
     run_expect 0 pgcask list
     [ "$(wc -l <"$tmp/out")" = 2 ]
     expect_out "$(latest_id)"
-    grep -q 'daily  *dump  *all .* good  *one two$' "$tmp/out"
+    head -n 1 "$tmp/out" | grep -q ' STATE  *STORES  *DATABASES$'
+    grep -q 'daily  *dump  *all .* good  *one two  *4 databases$' "$tmp/out"
     run_expect 0 pgcask list --job daily
     [ "$(wc -l <"$tmp/out")" = 2 ]
     run_expect 2 pgcask list --job dayly
@@ -156,6 +157,28 @@ END
     expect_err "HINT: did you mean 'weekly'?"
     run_expect 0 pgcask backup weekly
     equal "$(pgcask list --json | jq -c 'map([.job, .databases])')" '[["weekly",["western"]]]'
+    run_expect 0 pgcask list
+    grep -q ' good  *one  *western$' "$tmp/out"
+}
+
+test_without_a_job_the_section_is_asked_for()
+{
+    scene jobless
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+END
+    run_expect 2 pgcask backup
+    expect_err "ERROR: there is no [job NAME] section in '$dir/pgcask.ini'"
+}
+
+test_less_than_a_second_is_not_told_as_none()
+{
+    of_scene jobs
+    run_expect 0 pgcask show latest
+    expect_no_out "(0.0 s)"
+    jq -e '.started != .finished' "$(backup_dir)/manifest.json" >"$dir/jq" || expect_out "(< 1 s)"
 }
 
 test_several_databases_by_odd_names()
@@ -164,15 +187,36 @@ test_several_databases_by_odd_names()
     simple_config "databases = western '${cellar//\'/\'\'}'"
     run_expect 0 pgcask backup
     equal "$(pgcask list --json | jq -r '.[0].databases | join("|")')" "western|$cellar"
+    run_expect 0 pgcask list
+    grep -qF " western,$cellar" "$tmp/out"
     run_expect 0 pgcask backup --database helpdesk -d western
     equal "$(pgcask list --json | jq -r 'last.databases | join("|")')" "helpdesk|western"
+}
+
+# Names of tables reach pg_dump in the encoding of their database.
+test_names_in_another_encoding_are_found()
+{
+    scene latin
+    createdb -T template0 -E LATIN1 --locale C latin
+    PGCLIENTENCODING=UTF8 sql latin -q <<<'
+        CREATE TABLE "gehälter" (n integer);
+        INSERT INTO "gehälter" VALUES (1);
+        CREATE TABLE "große" AS SELECT i, repeat($$x$$, 100) FROM generate_series(1, 3000) i;'
+    simple_config "databases = latin" "exclude_tables = public.gehälter" "table_size = 64KiB"
+    run_expect 0 pgcask backup
+    run_expect 0 pgcask restore "$(latest_id)" -d latin --into latin_2
+    equal "$(PGCLIENTENCODING=UTF8 sql latin_2 -c "SELECT string_agg(relname, ' ') FROM pg_class WHERE relnamespace = 'public'::regnamespace")" "große"
+    equal "$(PGCLIENTENCODING=UTF8 sql latin_2 -c 'SELECT count(*) FROM "große"')" 3000
+    dropdb latin
+    dropdb latin_2
 }
 
 test_all_leaves_out_what_is_excluded()
 {
     scene all
-    simple_config "databases = all" "exclude_databases = postgres '${cellar//\'/\'\'}'"
+    simple_config "databases = all" "exclude_databases = postgres '${cellar//\'/\'\'}' helpdessk"
     run_expect 0 pgcask backup
+    expect_err "exclude_databases names 'helpdessk', and there is no such database"
     equal "$(pgcask list --json | jq -r '.[0].databases | join("|")')" "helpdesk|western"
 }
 

@@ -147,7 +147,7 @@ test_what_is_missing()
     expect_err "HINT: 'pgcask init' writes a first one; PGCASK_CONFIG names another place"
     : | configure
     run_expect 2 pgcask backup
-    expect_err "ERROR: the config has 0 jobs: which one?"
+    expect_err "ERROR: there is no [job NAME] section in '"
 }
 
 test_names_that_lead_nowhere()
@@ -282,6 +282,19 @@ test_init_writes_what_config_accepts()
     expect_err "'relative' is not an absolute path"
 }
 
+test_init_leaves_nothing_that_config_refuses()
+{
+    scene refused
+    run_expect 2 pgcask init --dir "$dir/etc" --store relative
+    expect_err "[store local]: path: 'relative' is not an absolute path"
+    expect_err "nothing is written"
+    run_expect 2 pgcask init --dir "$dir/etc" --cluster 'Upper Case'
+    [ ! -s "$tmp/out" ]
+    equal "$(find "$dir/etc" -type f)" ""
+    run_expect 0 pgcask init --dir "$dir/etc" --database one --database two
+    expect_out "restore latest --database NAME --into NEW_NAME"
+}
+
 test_keys_are_made_as_age_makes_them()
 {
     scene keys
@@ -308,7 +321,7 @@ test_words_of_the_command_line()
     expect_err "there is no command 'bakcup'"
     expect_err "HINT: did you mean 'pgcask backup'?"
     run_expect 2 pgcask backup --schema-olny
-    expect_err "option '--schema-olny' is not known"
+    expect_err "there is no option '--schema-olny'"
     expect_err "HINT: did you mean '--schema-only'?"
     run_expect 2 pgcask list one two
     expect_err "'one' is one word too many"

@@ -36,8 +36,10 @@ test_a_member_comes_out_as_a_file()
 {
     of_scene rich
     age -d -i "$dir/identity.txt" "$(backup_dir)/helpdesk.dump.zst.age" | zstd -dq >"$dir/wanted.dump"
-    run_expect 0 pgcask restore latest -d helpdesk --output "$dir/got.dump"
+    run_expect 0 pgcask restore latest -d western --output "$dir/western.dump" # small: all of it is in there
     expect_silent
+    run_expect 0 pgcask -v restore latest -d helpdesk --output "$dir/got.dump"
+    expect_err "INFO: backup '$(latest_id)' from store 'one'"
     same "$dir/wanted.dump" "$dir/got.dump"
     expect_mode "$dir/got.dump" 600
     run_expect 0 pgcask restore latest -d helpdesk --output -
@@ -55,6 +57,15 @@ test_a_member_comes_out_as_a_file()
     run_expect 1 pgcask restore latest -d helpdesk --output "$dir/no/such/file"
     expect_err "'$dir/no/such/file"
     equal "$(find "$dir" -name '*.tmp-*')" ""
+}
+
+# With the three streams closed, what pgcask says must not go into the file it opens next.
+test_closed_streams_leave_the_file_alone()
+{
+    of_scene rich
+    run_expect 0 pgcask restore latest --member globals.sql --output "$dir/globals.sql"
+    pgcask -v -v restore latest --member globals.sql --output "$dir/closed.sql" <&- >&- 2>&-
+    same "$dir/globals.sql" "$dir/closed.sql"
 }
 
 test_a_member_that_was_changed_leaves_no_file()
@@ -126,6 +137,38 @@ END
     run_expect 2 pgcask -c "$dir/passphrase.ini" restore --file "$dir/noise.age" --output -
     expect_err "none of our keys opens the file (tried: passphrase)"
     [ ! -s "$tmp/out" ]
+}
+
+test_a_main_member_says_which_rows_it_is_without()
+{
+    local count
+
+    of_scene rich
+    count=$(jq '[.members[] | select(.role == "table" and .database == "helpdesk")] | length' "$(backup_dir)/manifest.json")
+    [ "$count" -gt 3 ] # else there is nothing to shorten
+    for member in "" --member=helpdesk.dump; do
+        run_expect 0 pgcask restore latest -d helpdesk ${member:+"$member"} --output "$dir/partial.dump"
+        expect_err "WARN: the rows of $count tables are in members of their own (public."
+        expect_err ", …), this file alone does not bring them back"
+        expect_err "HINT: 'pgcask restore $(latest_id) --database helpdesk --into NAME' brings back all of it"
+        rm "$dir/partial.dump"
+    done
+    run_expect 0 pgcask restore latest --member helpdesk.public.ticket.dump --output -
+    [ ! -s "$tmp/err" ]
+}
+
+test_a_wrong_key_that_was_named_is_told_with_the_right_ones()
+{
+    of_scene rich
+    run_expect 0 pgcask key new --output "$dir/wrong.txt"
+    run_expect 2 pgcask restore latest -d western --identity "$dir/wrong.txt" --output "$dir/never"
+    expect_err "none of our keys opens the file"
+    expect_err "HINT: '$dir/wrong.txt' holds none of the keys the backup was encrypted for: '$(cat "$dir/recipient.txt")'"
+    expect_err "pgcask show $(latest_id)"
+    expect_no_err "name the key with --identity"
+    run_expect 2 pgcask restore --file "$(backup_dir)/globals.sql.zst.age" --identity "$dir/wrong.txt" --output "$dir/never"
+    expect_err "HINT: '$dir/wrong.txt' holds none of the keys it was encrypted for"
+    [ ! -e "$dir/never" ]
 }
 
 test_files_that_are_cut_or_changed_are_refused()

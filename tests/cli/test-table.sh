@@ -204,14 +204,138 @@ test_what_exists_is_not_touched_and_a_failure_leaves_nothing()
     of_scene shared
     sql helpdesk -c 'CREATE SCHEMA taken' -c 'CREATE TABLE taken.team (mine int)'
     before=$(fingerprint helpdesk)
-    run_expect 1 pgcask restore latest -d helpdesk -t public.users -t public.team --schema taken
-    expect_err 'relation "team" already exists'
+    run_expect 2 pgcask restore latest -d helpdesk -t public.users -t public.team --schema taken
+    expect_err "ERROR: schema 'taken' of database 'helpdesk' has a 'team' already"
+    expect_err "HINT: nothing is overwritten: name another schema with --schema"
     equal "$(fingerprint helpdesk)" "$before"
     # into the schema it came from: the same
-    run_expect 1 pgcask restore latest -d helpdesk -t public.team --schema public
-    expect_err 'relation "team" already exists'
+    run_expect 2 pgcask restore latest -d helpdesk -t public.team --schema public
+    expect_err "ERROR: schema 'public' of database 'helpdesk' has a 'team' already"
+    equal "$(fingerprint helpdesk)" "$before"
+    # what comes along with it is found on the way
+    sql helpdesk -c 'CREATE TABLE taken.message_rest (mine int)'
+    before=$(fingerprint helpdesk)
+    run_expect 1 pgcask restore latest -d helpdesk -t public.message --schema taken
+    expect_err 'relation "message_rest" already exists'
     equal "$(fingerprint helpdesk)" "$before"
     sql helpdesk -c 'DROP SCHEMA taken CASCADE' 2>"$dir/notices"
+}
+
+test_a_database_that_is_not_there_is_told()
+{
+    of_scene shared
+    run_expect 2 pgcask restore latest -d helpdesk -t public.team --into nodb
+    expect_err "ERROR: database 'nodb' does not exist (--into)"
+}
+
+test_what_was_lost_comes_back_though_conninfo_names_it()
+{
+    createdb lost
+    sql lost -c 'CREATE TABLE t (a int)'
+    scene lost
+    configure <<END
+$(pgcask_section)
+$(cluster_section "conninfo = host=$PGHOST port=$PGPORT user=postgres dbname=lost")
+$(store_section one)
+$(job_section daily "databases = lost")
+END
+    run_expect 0 pgcask backup
+    dropdb lost
+    run_expect 2 pgcask restore latest -t public.t
+    expect_err "ERROR: database 'lost' does not exist"
+    expect_err "HINT: name one that does with --into"
+    run_expect 2 pgcask restore latest -t public.t --into nodb
+    expect_err "ERROR: database 'nodb' does not exist (--into)"
+    run_expect 0 pgcask restore latest -t public.t --into helpdesk --schema found
+    sql helpdesk -c 'DROP SCHEMA found CASCADE' 2>"$dir/notices"
+    run_expect 0 pgcask -v restore latest --into lost
+    expect_err "INFO: there is no database 'lost', which conninfo names: connected to 'postgres'"
+    equal "$(sql lost -c 'SELECT count(*) FROM t')" 0
+    dropdb lost
+    run_expect 0 pgcask restore latest --swap
+    equal "$(cat "$tmp/out")" lost
+    dropdb lost
+    run_expect 2 pgcask restore --swap-back lost
+    expect_err "there is no database 'lost_before_…' that was put aside by --swap"
+}
+
+test_a_database_of_no_backup_is_told_with_the_nearest()
+{
+    of_scene shared
+    run_expect 2 pgcask restore latest -d helpdeks --into x
+    expect_err "ERROR: cluster 'main' has no full backup with database 'helpdeks'"
+    expect_err "HINT: did you mean 'helpdesk'? The newest backups have '$cellar', 'helpdesk'"
+    run_expect 2 pgcask restore latest -d warehouse --into x
+    expect_err "HINT: the newest backups have '$cellar', 'helpdesk'"
+}
+
+test_a_swap_needs_no_name_and_says_so()
+{
+    of_scene shared
+    run_expect 2 pgcask restore latest -d helpdesk --swap --into other
+    expect_err "ERROR: --swap puts the database in the place of the original: leave --into away"
+    equal "$(sql postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'other%' OR datname LIKE 'helpdesk_%'")" 0
+}
+
+test_what_the_role_may_not_is_told_with_a_cure()
+{
+    local conninfo="host=$PGHOST port=$PGPORT dbname=postgres user=humble"
+
+    of_scene shared
+    sql postgres -c 'CREATE ROLE humble LOGIN'
+    run_expect 1 pgcask restore latest -d helpdesk --into x --conninfo "$conninfo" --no-owner
+    expect_err "permission denied to create database"
+    expect_err "HINT: the role needs the right: ALTER ROLE … CREATEDB"
+    sql postgres -c 'ALTER ROLE humble CREATEDB'
+    run_expect 1 pgcask restore latest -d helpdesk --into x --conninfo "$conninfo"
+    expect_err "HINT: --no-owner gives it all to the role that connects"
+    run_expect 1 pgcask restore latest -d helpdesk --into x --conninfo "${conninfo/humble/nobody_known}"
+    expect_err "HINT: the server has no such role"
+    sql postgres -c 'DROP ROLE humble'
+}
+
+# refusing PORT - a server that refuses every password
+refusing()
+{
+    exec python3 - "$1" <<'END'
+import socket, struct, sys
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    client = server.accept()[0]
+    client.recv(65536)
+    body = b'SFATAL\0C28P01\0Mpassword authentication failed for user "me"\0\0'
+    client.sendall(b'E' + struct.pack('>I', len(body) + 4) + body)
+    client.close()
+END
+}
+
+listens()
+{
+    python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])))' "$1"
+}
+
+test_the_password_of_a_server_that_was_named_is_not_in_the_config()
+{
+    local port
+
+    of_scene shared
+    port=$(free_port)
+    start_bg refusing "$port"
+    wait_until 30 listens "$port"
+    run_expect 1 pgcask restore latest -d helpdesk --into x --conninfo "host=127.0.0.1 port=$port user=me sslmode=disable"
+    expect_err "password authentication failed"
+    expect_err "HINT: with --conninfo the password comes from ~/.pgpass or PGPASSWORD"
+    expect_no_err "password_file"
+}
+
+test_a_selection_that_is_no_database_says_how_it_comes_back()
+{
+    scene selection
+    simple_config "databases = helpdesk"
+    run_expect 0 pgcask backup --table public.ticket
+    run_expect 1 pgcask restore "$(latest_id)" --into x
+    expect_err "HINT: this backup holds a selection of tables: 'pgcask restore $(latest_id) --table SCHEMA.TABLE --into DATABASE'"
+    equal "$(sql postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'x%'")" 0
 }
 
 test_a_spoilt_member_leaves_nothing_of_the_table()

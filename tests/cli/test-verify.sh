@@ -99,7 +99,7 @@ test_a_bad_copy_is_remembered_until_it_is_good_again()
     expect_err "ERROR: store 'two': object 'main/backup/$(id 0)/small.dump.zst.age'"
     expect_err "ERROR: 1 of 2 copies are bad"
     run_expect 0 pgcask list
-    grep -Eq "^$(id 0) .* good  +one two\\(bad\\)$" "$tmp/out"
+    grep -Eq "^$(id 0) .* good  +one two\\(bad\\)  +small$" "$tmp/out"
     equal "$(pgcask list --json | jq -c '.[0] | [.state, .stores[].state]')" '["good","good","bad"]'
     run_expect 0 pgcask show "$(id 0)"
     expect_out "store:       two, BAD on "
@@ -153,16 +153,66 @@ END
     equal "$(sql postgres -c "SELECT count(*) FROM pg_database WHERE datname LIKE 'x%'")" 0
 }
 
+# After a change of keys the old backups cannot be opened, which must not hide a bad one among the new.
+test_all_goes_on_behind_a_backup_for_another_key()
+{
+    scene keys
+    simple_config "databases = small"
+    run_expect 0 pgcask backup
+    mv "$dir/identity.txt" "$dir/old.txt"
+    run_expect 0 pgcask key new --output "$dir/identity.txt"
+    cp "$tmp/out" "$dir/recipient.txt"
+    next_second
+    run_expect 0 pgcask backup
+    expect_silent
+    run_expect 2 pgcask verify --all --deep
+    expect_out "$(id 0) - not verified"
+    expect_out "$(id 1) one good (plain bytes)"
+    expect_err "ERROR: 1 backups are not verified: no key of this host opens them"
+    flip "$(backup_dir)/small.dump.zst.age" 600
+    run_expect 1 pgcask verify --all --deep
+    expect_out "$(id 1) one bad"
+    cp "$dir/old.txt" "$dir/identity.txt" # and with the wrong one, a backup says what it cannot do
+    next_second
+    run_expect 0 pgcask backup
+    expect_err "WARN: the identity of this host does not open its own backups"
+}
+
+test_backups_of_another_cluster_are_told()
+{
+    of_scene shared
+    configure "$dir/prod.ini" <<END
+$(pgcask_section)
+$(section "cluster prod" "conninfo = host=$PGHOST port=$PGPORT user=postgres dbname=postgres" --)
+$(store_section one)
+$(store_section two)
+$(job_section daily "cluster = prod" "databases = small" "settings_files = no")
+END
+    run_expect 0 pgcask -c "$dir/prod.ini" list --store two
+    equal "$(cat "$tmp/out")" ""
+    equal "$(cat "$tmp/err")" "WARN: store 'two' holds backups of cluster 'main', none of 'prod'"
+    run_expect 1 pgcask -c "$dir/prod.ini" verify --all
+    expect_err "WARN: store 'one' holds backups of cluster 'main', none of 'prod'"
+    expect_err "ERROR: there is no backup to verify"
+    run_expect 1 pgcask verify --all --job daily --store one --cluster main --job never
+    equal "$(cat "$tmp/err")" "ERROR: there is no backup of job 'never' to verify"
+}
+
 test_an_empty_store_has_nothing_to_verify()
 {
     scene empty
     simple_config "databases = small"
     mkdir "$dir/one"
     run_expect 0 pgcask list
-    expect_silent
-    equal "$(pgcask list --json)" "[]"
+    equal "$(cat "$tmp/out")" ""
+    equal "$(cat "$tmp/err")" "WARN: store 'one' holds no backups yet: there is no repository at '$dir/one'"
+    run_expect 0 pgcask list --json
+    equal "$(cat "$tmp/out")" "[]"
+    expect_err "WARN: store 'one' holds no backups yet"
     equal "$(find "$dir/one" -type f)" "" # looking makes nothing
-    run_expect 0 pgcask verify --all
+    run_expect 1 pgcask verify --all
+    expect_err "WARN: store 'one' holds no backups yet: there is no repository at '$dir/one'"
+    expect_err "ERROR: there is no backup to verify"
     run_expect 2 pgcask verify
     expect_err "ERROR: cluster 'main' has no full backup"
     expect_err "HINT: 'pgcask list' shows what there is"

@@ -74,7 +74,7 @@ static const struct {
 } ways[] = {
     { 4, 1 },       /* every head is cut */
     { 4, 7 },       /* never where a head ends */
-    { 8, 11 },      /* the other size of numbers, where a test asks for it */
+    { 8, 11 },      /* the other size of numbers */
     { 4, 1 << 20 }, /* all at once */
 };
 
@@ -148,10 +148,9 @@ START_TEST(what_is_not_rows_stays_as_it_is)
         ck_assert_int_eq(buf_add(&in, toc, sizeof toc), 0);
         ck_assert_int_eq(buf_add(&in, tails[i].bytes, tails[i].len), 0);
         merge(&in, 4, ways[_i].step, &out);
-        if (i != 3) /* there the head tells what is really there */
-            same(&out, &in);
-        else
-            ck_assert_uint_eq(out.len, in.len);
+        if (i == 3) /* there the head tells what is really there */
+            in.data[sizeof toc + 7] = 3;
+        same(&out, &in);
     }
 }
 END_TEST
@@ -176,9 +175,9 @@ END_TEST
 
 /* Only the rows of entry 3 of `in`, given in pieces of `step` bytes; the code. */
 static int
-rows_alone(const struct buf *in, size_t step, struct buf *ret_out)
+rows_alone(const struct buf *in, int size, size_t step, struct buf *ret_out)
 {
-    struct archive archive = { .toc_size = sizeof toc, .int_size = 4 };
+    struct archive archive = { .toc_size = sizeof toc, .int_size = size };
     CLEANUP(archive_merge_free) struct archive_merge *merge = archive_merge_rows_new(&archive, 3, take, ret_out);
 
     for (size_t at = 0; at < in->len; at += step) {
@@ -192,20 +191,21 @@ rows_alone(const struct buf *in, size_t step, struct buf *ret_out)
 
 START_TEST(rows_alone_are_given_without_heads)
 {
+    int size = ways[_i].int_size;
     CLEANUP_BUF struct buf in = BUF_INIT(LIMIT_BYTES), wanted = BUF_INIT(LIMIT_BYTES), out = BUF_INIT(LIMIT_BYTES);
     CLEANUP_FREE char *large = mem_zalloc(MERGED_BYTES + 1);
 
     ck_assert_int_eq(buf_add(&in, toc, sizeof toc), 0);
-    put_table(&in, 4, 3);
-    put_rows(&in, 4, "row\n", 4, 3);
-    put_rows(&in, 4, large, MERGED_BYTES + 1, 1);
-    put_rows(&in, 4, "\\.\n\n\n", 5, 1);
-    put_number(&in, 4, 0);
+    put_table(&in, size, 3);
+    put_rows(&in, size, "row\n", 4, 3);
+    put_rows(&in, size, large, MERGED_BYTES + 1, 1);
+    put_rows(&in, size, "\\.\n\n\n", 5, 1);
+    put_number(&in, size, 0);
 
     ck_assert_int_eq(buf_add(&wanted, "row\nrow\nrow\n", 12), 0);
     ck_assert_int_eq(buf_add(&wanted, large, MERGED_BYTES + 1), 0);
     ck_assert_int_eq(buf_add(&wanted, "\\.\n\n\n", 5), 0);
-    ck_assert_int_eq(rows_alone(&in, ways[_i].step, &out), 0);
+    ck_assert_int_eq(rows_alone(&in, size, ways[_i].step, &out), 0);
     same(&out, &wanted);
 }
 END_TEST
@@ -233,7 +233,7 @@ START_TEST(rows_alone_are_those_of_one_table_and_whole)
 
         ck_assert_int_eq(buf_add(&in, toc, sizeof toc), 0);
         ck_assert_int_eq(buf_add(&in, tails[i].bytes, tails[i].len), 0);
-        ck_assert_int_eq(rows_alone(&in, ways[_i].step, &out), ERROR_CORRUPT);
+        ck_assert_int_eq(rows_alone(&in, 4, ways[_i].step, &out), ERROR_CORRUPT);
         ck_assert_msg(strstr(error_text(), tails[i].words) != NULL, "row %zu: %s", i, error_text());
     }
 }

@@ -16,6 +16,12 @@ static char public[] = "public", odd_schema[] = "Odd \"one\"", name[] = "ticket"
 static char copy[] = "COPY public.ticket (id, note) FROM stdin;\n";
 static char odd_copy[] = "COPY \"Odd \"\"one\"\"\".\"Ärger; --\" (\"a)b\", \"FROM stdin;\") FROM stdin;\n";
 static char root_copy[] = "COPY public.root (id, note) FROM stdin;\n";
+static char bare_copy[] = "COPY public.ticket FROM stdin;\n", oids_copy[] = "COPY public.ticket (id) WITH OIDS FROM stdin;\n";
+static char two_copies[] = "COPY public.ticket (id) FROM stdin; COPY public.ticket (id) FROM stdin;\n";
+static char hidden[] = "COPY public.ticket (id) FROM stdin; SELECT 1/0; -- FROM stdin;\n";
+static char program[] = "COPY public.ticket (id) FROM PROGRAM 'id'; -- FROM stdin;\n";
+static char open_columns[] = "COPY public.ticket (id FROM stdin;\n", no_columns[] = "COPY public.ticket () FROM stdin;\n";
+static char call[] = "COPY public.ticket (f(id)) FROM stdin;\n", options[] = "COPY public.ticket FROM stdin CSV;\n";
 static char no_copy[] = "", half_copy[] = "COPY public.ticket (id, note) FROM ", strange_copy[] = "COPY \"public";
 static char setval[] = "SELECT pg_catalog.setval('public.ticket_id_seq', 7, true);\n";
 
@@ -54,6 +60,18 @@ static const struct {
       NULL, NULL, NULL },
     { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = strange_copy } }, 0,
       NULL, NULL, NULL },
+    /* without columns */
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = bare_copy } }, 0,
+      "TRUNCATE ONLY \"public\".\"ticket\"", "COPY \"public\".\"ticket\" FROM stdin WITH (FREEZE)", NULL },
+    /* any other shape */
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = oids_copy } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = two_copies } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = hidden } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = program } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = open_columns } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = no_columns } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = call } }, 0, NULL },
+    { { { 3, .desc = rows, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = options } }, 0, NULL },
     /* entries without a name or a kind */
     { { { 3, .desc = rows, .section = ARCHIVE_DATA, .copy_stmt = copy } }, 0, NULL, NULL, NULL },
     { { { 3, .section = ARCHIVE_DATA, .schema = public, .tag = name, .copy_stmt = copy } }, 0, NULL, NULL, NULL },

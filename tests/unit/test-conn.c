@@ -129,6 +129,73 @@ START_TEST(a_server_that_is_not_there_is_told_with_a_cure)
 }
 END_TEST
 
+/* A server that refuses everybody in these words. */
+struct refusal {
+    int listener;
+    const char *words;
+};
+
+static void *
+refuse(void *arg)
+{
+    const struct refusal *refusal = arg;
+    CLEANUP_FD int fd = accept(refusal->listener, NULL, NULL);
+    CLEANUP_BUF struct buf body = BUF_INIT(4096);
+    char startup[4096], head[5] = "E";
+    uint32_t len;
+
+    ck_assert_int_ge(read(fd, startup, sizeof startup), 8);
+    ck_assert_int_eq(buf_add(&body, "SFATAL\0C28000\0M", 15), 0);
+    ck_assert_int_eq(buf_add(&body, refusal->words, strlen(refusal->words) + 1), 0);
+    ck_assert_int_eq(buf_add(&body, "", 1), 0);
+    len = htonl((uint32_t)body.len + 4);
+    memcpy(head + 1, &len, sizeof len);
+    ck_assert_int_eq(write(fd, head, sizeof head), sizeof head);
+    ck_assert_int_eq(write(fd, body.data, body.len), (ssize_t)body.len);
+    return NULL;
+}
+
+static const struct {
+    const char *words, *hint;
+} refusal_rows[] = {
+    { "Peer authentication failed for user \"postgres\"", "peer wants the operating system user of that name: run pgcask as" },
+    { "password authentication failed for user \"me\"", "check user and password of the cluster (password, password_file" },
+    { "role \"me\" does not exist", "the server has no such role: check user in conninfo" },
+    { "database \"d\" does not exist", "check dbname and user in conninfo, and databases of the job" },
+    { "the database system is starting up", "is the server running" },
+    { "something new", NULL }, /* better no cure than a wrong one */
+};
+
+START_TEST(who_is_refused_is_told_a_cure)
+{
+    char dir[] = "/tmp/pgcask-test-conn.XXXXXX";
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    CLEANUP_FD int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct refusal refusal = { listener, refusal_rows[_i].words };
+    CLEANUP_FREE char *conninfo = NULL;
+    struct pg_conn *conn = NULL;
+    struct pg_server server = { NULL, NULL };
+    pthread_t thread;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    (void)snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.5432", dir);
+    ck_assert_int_eq(bind(listener, (const struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(listener, 1), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, refuse, &refusal), 0);
+    server.conninfo = conninfo = mem_printf("host=%s port=5432 user=me dbname=d gssencmode=disable", dir);
+    ck_assert_int_eq(pg_connect(&server, NULL, &conn), PGCASK_FAILED);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    ck_assert_error_has(refusal.words);
+    if (refusal_rows[_i].hint == NULL)
+        ck_assert_ptr_null(error_cure());
+    else
+        ck_assert_msg(error_cure() != NULL && strstr(error_cure(), refusal_rows[_i].hint) != NULL, "hint is '%s'",
+                      error_cure() ? error_cure() : "none");
+    (void)unlink(address.sun_path);
+    (void)rmdir(dir);
+}
+END_TEST
+
 /* ---- sessions ---- */
 
 static const char *answer_text;
@@ -345,6 +412,7 @@ conn_suite(void)
     tcase_add_loop_test(conninfo, its_parts_are_found, 0, ARRAY_LEN(part_rows));
     tcase_add_test(conninfo, no_part_of_nonsense_is_found_or_shown);
     tcase_add_test(conninfo, a_server_that_is_not_there_is_told_with_a_cure);
+    tcase_add_loop_test(conninfo, who_is_refused_is_told_a_cure, 0, ARRAY_LEN(refusal_rows));
     suite_add_tcase(suite, conninfo);
     tcase_add_checked_fixture(session, setup, double_stop);
     tcase_add_test(session, a_session_is_in_the_database_that_was_asked_for);

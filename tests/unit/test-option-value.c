@@ -38,6 +38,8 @@ static const struct value_row {
     { PGCASK_OPTION_LIST, "''''", "''''", 0, NULL }, /* one quote */
     { PGCASK_OPTION_LIST, "'''", NULL, 0, "a word's quote (') is not closed" },
     { PGCASK_OPTION_LIST, "a ''", NULL, 0, "'' is no word" },
+    { PGCASK_OPTION_LIST, "public.\"Odd\" '\"'", "public.\"Odd\" '\"'", 0, NULL },
+    { PGCASK_OPTION_LIST, "shop \"My Data\"", NULL, 0, "in the word \"My a double quote is not closed" },
     { 0, "x", NULL, 0, "type 0 is unknown" },
     { 99, "x", NULL, 0, "type 99 is unknown" },
 };

@@ -81,6 +81,18 @@ START_TEST(what_was_committed_is_never_touched)
 }
 END_TEST
 
+/* Its manifest was lost: the members are all that is left of a good backup. */
+START_TEST(what_was_finished_once_is_told_and_stays)
+{
+    CLEANUP_FREE char *said = NULL;
+
+    put_aged("chain/backup/" RUN "/verdict-20261122T020100Z-good.json", 2 * DAY_S);
+    said = sweep();
+    ck_assert_has(said, "backup '" RUN "' was finished once, but its manifest is missing");
+    ck_assert(has(ORPHAN));
+}
+END_TEST
+
 START_TEST(other_clusters_and_strangers_are_left_alone)
 {
     static const char *const keys[] = {
@@ -296,6 +308,7 @@ sweep_suite(void)
     tcase_add_test(broom, a_lease_protects_its_own_backup_only);
     tcase_add_test(broom, one_living_lease_among_dead_ones_is_enough);
     tcase_add_test(broom, what_was_committed_is_never_touched);
+    tcase_add_test(broom, what_was_finished_once_is_told_and_stays);
     tcase_add_test(broom, other_clusters_and_strangers_are_left_alone);
     tcase_add_test(broom, uploads_older_than_a_day_are_swept);
     tcase_add_test(broom, a_backup_committed_between_the_two_looks_stays);
