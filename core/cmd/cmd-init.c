@@ -24,7 +24,7 @@ static const struct cmd_option options[] = {
     { "cluster", 0, "NAME", "name of the cluster (default: main)" },
     { "conninfo", 0, "TEXT", "how to connect (default: host=/var/run/postgresql dbname=postgres)" },
     { "database", 'd', "NAME", "database to back up (repeatable; default: all)" },
-    { "store", 0, "PATH", "directory of the local store (default: DIR/store; in root's default place /var/lib/pgcask/store)" },
+    { "store", 0, "PATH", "directory of the local store (default: DIR/store or /var/lib/…)" },
     { "state-dir", 0, "PATH", "locks and ledger (default: see pgcask.conf(5))" },
     { NULL, 0, NULL, NULL },
 };

@@ -8,6 +8,7 @@
 
 #include "config/settings.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -371,8 +372,10 @@ config_load(const char *path, struct config **ret_config)
     int rc;
 
     rc = ini_load(chosen, &config->ini);
+    if (rc < 0 && access(chosen, R_OK) < 0 && errno == EACCES)
+        return error_hint(rc, "run pgcask as the user who may read it, or name another file: -c FILE");
     if (rc < 0 && !file_exists(chosen))
-        return error_hint(rc, "'pgcask init' writes a first one; PGCASK_CONFIG names another place");
+        return error_hint(rc, "'pgcask init' writes a first one; -c FILE or PGCASK_CONFIG names another place");
     if (rc == 0)
         rc = config_check_file(config->ini);
     if (rc == 0)

@@ -181,8 +181,6 @@ dump_plan_make(struct pg_conn *conn, const struct dump_selection *selection, str
     if (rc == 0)
         rc = pg_value(conn, "SELECT getdatabaseencoding()", NULL, 0, &plan.encoding);
     if (rc == 0)
-        strv_addf(&plan.arguments, "--encoding=%s", plan.encoding);
-    if (rc == 0)
         rc = plan_match(conn, selection->tables, "--table", true, &plan, &in);
     if (rc == 0)
         rc = plan_match(conn, selection->exclude_tables, "--exclude-table", false, &plan, &out);

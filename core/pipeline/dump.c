@@ -118,11 +118,11 @@ task_argv(const struct streams *streams, const struct task *task, struct strv *a
     pg_tools_argv(run->tools, "pg_dump", argv);
     strv_add(argv, "--format=custom");
     strv_add(argv, "--compress=0");
+    strv_addf(argv, "--encoding=%s", streams->plan->encoding);
     strv_addf(argv, "--snapshot=%s", streams->snapshot);
     strv_addf(argv, "--lock-wait-timeout=%" PRId64, run->lock_timeout_ms);
     if (task->table != NULL) {
         strv_add(argv, "--section=data");
-        strv_addf(argv, "--encoding=%s", streams->plan->encoding);
         strv_addf(argv, "--table=%s", task->table->pattern);
     } else {
         if (strcmp(run->selection.content, "all") != 0)

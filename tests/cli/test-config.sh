@@ -144,7 +144,7 @@ test_what_is_missing()
     rm "$dir/pgcask.ini"
     run_expect 2 pgcask backup
     expect_err "ERROR: could not open '$dir/pgcask.ini': No such file or directory"
-    expect_err "HINT: 'pgcask init' writes a first one; PGCASK_CONFIG names another place"
+    expect_err "HINT: 'pgcask init' writes a first one; -c FILE or PGCASK_CONFIG names another place"
     : | configure
     run_expect 2 pgcask backup
     expect_err "ERROR: there is no [job NAME] section in '"

@@ -263,6 +263,25 @@ END
     no_backup
 }
 
+# Names of tables reach pg_dump in the encoding of their database.
+# shellcheck disable=SC2016 # SQL
+test_names_in_another_encoding_are_found()
+{
+    scene latin
+    createdb -T template0 -E LATIN1 --locale C latin
+    PGCLIENTENCODING=UTF8 sql latin -q <<<'
+        CREATE TABLE "gehälter" (n integer);
+        INSERT INTO "gehälter" VALUES (1);
+        CREATE TABLE "große" AS SELECT i, repeat($$x$$, 100) FROM generate_series(1, 3000) i;'
+    simple_config "databases = latin" "exclude_tables = public.gehälter" "table_size = 64KiB"
+    run_expect 0 pgcask backup
+    run_expect 0 pgcask restore "$(latest_id)" -d latin --into latin_2
+    equal "$(PGCLIENTENCODING=UTF8 sql latin_2 -c "SELECT string_agg(relname, ' ') FROM pg_class WHERE relnamespace = 'public'::regnamespace")" "große"
+    equal "$(PGCLIENTENCODING=UTF8 sql latin_2 -c 'SELECT count(*) FROM "große"')" 3000
+    dropdb latin
+    dropdb latin_2
+}
+
 start_postgres
 createdb bulk
 createdb small

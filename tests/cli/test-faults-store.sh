@@ -375,6 +375,14 @@ $(store_section two)
 $(job_section daily "databases = small" "stores = two")
 END
     run_expect 0 pgcask -c "$dir/other.ini" backup
+    configure "$dir/alone.ini" <<END
+$(pgcask_section)
+$(cluster_section)
+$(store_section one)
+$(job_section daily "databases = small" "stores = one")
+END
+    run_expect 0 pgcask -c "$dir/alone.ini" backup
+    next_second
     run_expect 3 pgcask backup
     expect_err "store 'two' holds repository "
     expect_err "HINT: give the job an empty store, or one that was used together with the others"

@@ -67,6 +67,7 @@ static const struct {
     { "public", "orders", "11", 20 * MIB },
     { "private", "Log", "12", 10 * MIB },
     { "public", "small", "13", 1 },
+    { "lohn", "gehälter", "14", 0 },
 };
 
 static const char *database_size;
@@ -105,6 +106,8 @@ answer(const char *sql)
         return "!refused";
     if (strstr(sql, "pg_database_size") != NULL)
         return database_size;
+    if (strstr(sql, "getdatabaseencoding") != NULL)
+        return "LATIN1\n";
     if (strstr(sql, "LIKE $1") != NULL) {
         CLEANUP_FREE char *like = last_param();
 
@@ -130,6 +133,20 @@ setup(void)
     refused = NULL;
     double_start(answer);
 }
+
+/* The patterns of pg_dump are in its database's encoding. */
+START_TEST(names_are_told_in_the_encoding_of_the_database)
+{
+    const struct dump_selection selection = { .content = "all", .tables = "lohn.gehälter" };
+    CLEANUP(pg_close) struct pg_conn *conn = double_connect();
+    struct dump_plan plan;
+
+    ck_assert_msg(dump_plan_make(conn, &selection, &plan) == 0, "%s", error_text());
+    ck_assert_str_eq(plan.encoding, "LATIN1");
+    ck_assert_str_eq(plan.arguments.items[0], "--table=\"lohn\".\"geh\xe4" "lter\"");
+    dump_plan_free(&plan);
+}
+END_TEST
 
 static const struct like_row {
     const char *word, *like;
@@ -300,6 +317,7 @@ dump_plan_suite(void)
     tcase_add_test(names, the_longest_names_fit);
     suite_add_tcase(suite, names);
     tcase_add_checked_fixture(plans, setup, double_stop);
+    tcase_add_test(plans, names_are_told_in_the_encoding_of_the_database);
     tcase_add_loop_test(plans, a_pattern_is_asked_for_as_it_is_meant, 0, ARRAY_LEN(like_rows));
     tcase_add_loop_test(plans, large_tables_become_streams_of_their_own, 0, ARRAY_LEN(plan_rows));
     tcase_add_test(plans, every_stream_is_locked_before_it_is_needed);

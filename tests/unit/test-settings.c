@@ -293,7 +293,7 @@ START_TEST(environment_names_the_file)
     ck_assert_str_eq(path, "/nonexistent/x.ini");
     ck_assert_int_eq(config_load(NULL, &config), ERROR_USAGE);
     ck_assert_str_eq(error_text(), "could not open '/nonexistent/x.ini': No such file or directory");
-    ck_assert_str_eq(error_cure(), "'pgcask init' writes a first one; PGCASK_CONFIG names another place");
+    ck_assert_str_eq(error_cure(), "'pgcask init' writes a first one; -c FILE or PGCASK_CONFIG names another place");
 }
 END_TEST
 
