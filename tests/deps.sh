@@ -17,7 +17,7 @@ build='autoconf automake libtool pkg-config gcc make libc6-dev libssl-dev libpq-
     libxxhash-dev libjansson-dev check perl'
 server='postgresql-15 postgresql-client-15 age zstd'
 test="$server python3 jq xxhash strace procps"
-ci='clang libclang-rt-14-dev shellcheck xz-utils'
+ci='clang libclang-rt-14-dev git shellcheck xz-utils'
 
 usage()
 {
