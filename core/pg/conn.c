@@ -183,7 +183,8 @@ pg_result(struct pg_conn *conn, PGresult *result)
         return error_hint(rc, "another session holds a table (pg_locks shows which one); lock_timeout in [cluster …] is how "
                               "long to wait");
     if (rc == PGCASK_FAILED && strcmp(conn->state, INSUFFICIENT_PRIVILEGE) == 0)
-        return error_hint(rc, "pgcask-backup(1) lists the rights that a backup needs, such as GRANT pg_read_all_data TO its role");
+        return error_hint(rc, "a backup needs the rights in pgcask-backup(1), such as GRANT pg_read_all_data TO its role; a "
+                              "restore needs those of the owners");
     return rc;
 }
 

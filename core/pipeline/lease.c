@@ -277,14 +277,16 @@ stores_discard(struct storage *storage, const char *cluster, const char *id)
         log_slot_warn("objects of the unfinished backup stay until the next run sweeps them");
 }
 
-/* Was it once finished? Then it has a verdict, and its manifest got lost: what is left may still be healed. */
-static bool
-sweep_was_good(struct storage *storage, const char *cluster, const char *id)
+/* 1: it was finished once, for it has a verdict, and its manifest got lost: what is left may still be healed. */
+static int
+sweep_was_finished(struct storage *storage, const char *cluster, const char *id)
 {
     CLEANUP_FREE char *prefix = label_backup(cluster, id), *verdicts = mem_printf("%sverdict-", prefix);
     CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
 
-    return storage_list(storage, verdicts, &list) < 0 || list.len > 0;
+    int rc = storage_list(storage, verdicts, &list);
+
+    return rc < 0 ? rc : list.len > 0;
 }
 
 /* Nobody has written to it for a day: not a run without a lease that we can see, nor a copy on its way here. */
@@ -308,17 +310,21 @@ sweep_backup(struct storage *storage, const char *cluster, const char *id, bool 
     CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
     uint64_t size;
     int64_t mtime_s;
+    int finished;
 
     if (!died && !sweep_is_old(storage, cluster, id))
         return;
     if (storage_stat(storage, manifest, &size, &mtime_s) != PGCASK_NOT_FOUND)
         return;
     error_clear();
-    if (sweep_was_good(storage, cluster, id)) {
+    finished = sweep_was_finished(storage, cluster, id);
+    if (finished < 0)
+        log_slot_warn("it is not swept");
+    if (finished > 0)
         log_warn("store '%s': backup '%s' was finished once, but its manifest is missing: it cannot be used, and is not swept",
                  storage_name(storage), id);
+    if (finished != 0)
         return;
-    }
     log_info("store '%s': sweeping the unfinished backup '%s'", storage_name(storage), id);
     stores_discard(storage, cluster, id);
 }

@@ -130,6 +130,7 @@ rows_copy(struct rows *rows, const struct manifest_member *member, const struct 
     if (rc < 0) {
         *ret_emptied = false;
         log_debug("member '%s': %s: loading it by pg_restore", member->name, error_text());
+        error_clear();
         return cancel_check();
     }
     rc = pg_copy_begin(conn, table->copy_sql);
@@ -178,7 +179,8 @@ static int
 rows_pipe(struct rows *rows, const struct manifest_member *member, const struct archive *archive)
 {
     /* rows that go into an existing database have to be durable by themselves */
-    const char *options = strcmp(rows->restore->manifest->content, "data") == 0 ? NULL : RESTORE_SESSION_OPTIONS;
+    const char *options = strcmp(rows->restore->manifest->content, "data") == 0 ? RESTORE_DURABLE_OPTIONS
+                                                                                 : RESTORE_SESSION_OPTIONS;
     CLEANUP_STRV struct strv argv = { 0 };
     struct rows_pipe pipe = { 0 };
     struct error read = { 0 };

@@ -10,9 +10,11 @@
 
 #include <stdbool.h>
 
-/* PGOPTIONS of its sessions. Nothing is lost by it: a restore that dies with the server is begun anew, and the renaming
- * at the end, which commits synchronously, makes all before it durable. */
-#define RESTORE_SESSION_OPTIONS "-c synchronous_commit=off"
+/* PGOPTIONS of its sessions: whatever role and database are set to, NULL in an array is a null. */
+#define RESTORE_DURABLE_OPTIONS "-c array_nulls=on"
+/* Nothing is lost by it: a restore that dies with the server is begun anew, and the renaming at the end, which commits
+ * synchronously, makes all before it durable. */
+#define RESTORE_SESSION_OPTIONS RESTORE_DURABLE_OPTIONS " -c synchronous_commit=off"
 
 /* pg_restore is lenient unless told otherwise; it is told so, except where it is newer than the server, and would trip
  * over a parameter that it sets. */

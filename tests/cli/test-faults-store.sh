@@ -396,6 +396,26 @@ END
     equal "$(cat "$dir/two/pgcask.json")" rubbish
 }
 
+# The ledger is a journal: it stops no backup, and does not hide why one failed.
+test_a_ledger_that_cannot_be_used()
+{
+    scene ledger
+    simple_config "databases = small"
+    run_expect 0 pgcask backup
+    truncate -s 40M "$dir/state/ledger.jsonl"
+    next_second
+    run_expect 0 pgcask backup
+    expect_err "WARN: "
+    expect_err "it is put aside"
+    [ -e "$dir/state/ledger.jsonl.unreadable" ]
+    simple_config "databases = nowhere"
+    rm "$dir/state/ledger.jsonl"
+    ln -s "$dir/no/such/place" "$dir/state/ledger.jsonl"
+    run_expect 1 pgcask backup
+    expect_err "ERROR: "
+    never grep -qx 'ERROR: ' "$tmp/err"
+}
+
 test_a_state_directory_that_cannot_be_made()
 {
     scene state

@@ -70,7 +70,11 @@ test_large_tables_go_in_as_pg_restore_puts_them()
     sql odd -q <<<"
         CREATE TABLE event (at timestamptz, day date CHECK (at::date = day));
         INSERT INTO event SELECT now() + i * interval '1 hour', (now() + i * interval '1 hour')::date FROM generate_series(1, 4000) i;
+        CREATE TABLE word (list text[]);
+        INSERT INTO word VALUES (ARRAY['NULL', NULL]);
         CREATE ROLE keeper LOGIN;
+        ALTER ROLE keeper SET array_nulls = off;
+        ALTER TABLE word OWNER TO keeper;
         CREATE SCHEMA audit AUTHORIZATION keeper;
         SET ROLE keeper;
         CREATE TABLE audit.entry (n bigserial, what text);
@@ -95,6 +99,7 @@ END
     equal "$(sql odd_2 -c 'SELECT count(*), max(n) FROM audit.entry')" '3000|3000'
     equal "$(sql odd_2 -c "SELECT nextval('audit.entry_n_seq')")" 3001
     equal "$(sql odd_2 -c 'SELECT count(*) FROM event')" 4000
+    equal "$(sql odd_2 -c 'SELECT list[2] IS NULL FROM word')" t
     drop_database odd_2
     drop_database odd
     sql postgres -qc 'DROP ROLE keeper'
