@@ -146,7 +146,7 @@ file_sync_dir(const char *path)
 }
 
 static int
-file_fill(const char *temp, const void *data, size_t len)
+file_fill(const char *temp, const void *data, size_t len, bool durable)
 {
     CLEANUP_FD int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int rc;
@@ -156,14 +156,14 @@ file_fill(const char *temp, const void *data, size_t len)
     rc = file_write_all(fd, data, len, temp);
     if (rc < 0)
         return rc;
-    if (fsync(fd) < 0)
+    if (durable && fsync(fd) < 0)
         return error_errno(PGCASK_FAILED, "could not sync '%s'", temp);
     return 0;
 }
 
 /* Both ways of making a file whole: rename replaces, link refuses. */
 static int
-file_place(const char *path, const void *data, size_t len, bool replace)
+file_place(const char *path, const void *data, size_t len, bool replace, bool durable)
 {
     CLEANUP_FREE char *parent = file_parent(path);
     CLEANUP_FREE char *temp = NULL;
@@ -172,26 +172,32 @@ file_place(const char *path, const void *data, size_t len, bool replace)
 
     (void)getrandom(&random, sizeof random, GRND_NONBLOCK); /* another container may have our pid; O_EXCL sees the rest */
     temp = mem_printf("%s.tmp-%d-%016" PRIx64, path, (int)getpid(), random);
-    rc = file_fill(temp, data, len);
+    rc = file_fill(temp, data, len, durable);
     if (rc == 0 && replace && rename(temp, path) < 0)
         rc = error_errno(PGCASK_FAILED, "could not rename '%s' to '%s'", temp, path);
     if (rc == 0 && !replace && link(temp, path) < 0)
         rc = error_errno(errno == EEXIST ? PGCASK_EXISTS : PGCASK_FAILED, "could not create '%s'", path);
     if (rc < 0 || !replace)
         (void)unlink(temp); /* the error that matters is already told */
-    return rc < 0 ? rc : file_sync_dir(parent);
+    return rc < 0 || !durable ? rc : file_sync_dir(parent);
 }
 
 int
 file_write(const char *path, const void *data, size_t len)
 {
-    return file_place(path, data, len, true);
+    return file_place(path, data, len, true, true);
+}
+
+int
+file_write_lazily(const char *path, const void *data, size_t len)
+{
+    return file_place(path, data, len, true, false);
 }
 
 int
 file_create(const char *path, const void *data, size_t len)
 {
-    return file_place(path, data, len, false);
+    return file_place(path, data, len, false, true);
 }
 
 int

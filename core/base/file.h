@@ -20,7 +20,9 @@ int file_read_fd(int fd, const char *name, struct buf *buf);
 int file_check_private(const char *path, const char *what);
 /* Temporary name, fsync, rename, fsync of the directory; mode 0600. Replaces what was there. */
 int file_write(const char *path, const void *data, size_t len);
-/* The same, but PGCASK_EXISTS when `path` is taken. */
+/* The same without waiting for the disk: after a crash of the machine it may hold anything. For what can be made again. */
+int file_write_lazily(const char *path, const void *data, size_t len);
+/* As file_write, but PGCASK_EXISTS when `path` is taken. */
 int file_create(const char *path, const void *data, size_t len);
 /* Append one record with a single write and fsync it; the file is made 0600 when missing. */
 int file_append(const char *path, const void *data, size_t len);

@@ -72,6 +72,8 @@ static const struct pgcask_option store_options[] = {
       offsetof(struct config_store, retry_max), .min = 100, .max = 3600000 },
     { "parallel", PGCASK_OPTION_INT, 0, "2", "calls in flight at once, where the plugin can",
       offsetof(struct config_store, parallel), .min = 1, .max = 64 },
+    { "bandwidth", PGCASK_OPTION_SIZE, 0, "0", "bytes a second to and from this store, such as 10MiB; 0: no limit",
+      offsetof(struct config_store, bandwidth), .min = 0, .max = INT64_C(1) << 40 }, /* as plugin/pace.h */
 };
 
 static const struct pgcask_option job_options[] = {

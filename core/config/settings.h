@@ -40,6 +40,7 @@ struct config_store { /* [store NAME]: these keys are pgcask's, all others the p
     int64_t retries;      /* INT, default 5: tries after the first for passing trouble */
     int64_t retry_max;    /* DURATION ms, default 30s: longest pause between two tries */
     int64_t parallel;     /* INT 1..64, default 2: calls in flight */
+    int64_t bandwidth;    /* SIZE: bytes a second, sent and received together; 0: no limit */
 };
 
 struct config_job { /* [job NAME] */

@@ -72,6 +72,17 @@ void pgcask_warn(const char *format, ...) PGCASK_PRINTF(1, 2);
 void pgcask_debug(const char *format, ...) PGCASK_PRINTF(1, 2);
 /* Not 0 once the run is being stopped: return PGCASK_FAILED soon. Since 1. */
 int pgcask_cancelled(void);
+/* `bytes` are about to go over the wire: waits as long as the store's `bandwidth` asks for. A plugin that moves its data
+ * in small pieces calls it before each; for one that never does, pgcask waits after the whole call. Since 1. */
+void pgcask_pace(uint64_t bytes);
+/* Add to what this store's use has cost; shown with -v and kept for metrics. Since 1. */
+enum {
+    PGCASK_COUNT_WRITES = 1, /* requests of the dear kind: put, post, copy, list */
+    PGCASK_COUNT_READS,      /* all other requests */
+    PGCASK_COUNT_SENT,       /* bytes of bodies */
+    PGCASK_COUNT_RECEIVED    /* bytes of bodies */
+};
+void pgcask_count(int what, uint64_t n);
 
 /* ---------------------------------------------------------------------------
  * Options: one table drives parsing, checks with file:line, redaction, `pgcask
@@ -130,6 +141,33 @@ struct pgcask_listing;
  * that pgcask cannot have written (see pgcask_put_key) is passed over. Not for two threads at once with one listing.
  * Returns 0, or an error that the callback returns as it is (the list is to end here). Since 1. */
 int pgcask_listing_add(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s);
+
+/* The same for an object in cold storage (or one that was, and can be read for now). Where listings do not tell, list may
+ * use pgcask_listing_add and only stat this one. Since 1. */
+enum {
+    PGCASK_TIER_HOT = 0,     /* readable at once */
+    PGCASK_TIER_COLD = 1,    /* to be thawed first: get answers PGCASK_COLD */
+    PGCASK_TIER_THAWING = 2, /* asked for, not readable yet */
+    PGCASK_TIER_THAWED = 3   /* readable until `until_s` (seconds since 1970 UTC; 0: not known) */
+};
+int pgcask_listing_add_tiered(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s, int tier,
+                              int64_t until_s);
+
+/* What `pgcask check` asks of a store, and where the answers go. */
+struct pgcask_check;
+/* 1: mend what is safe to mend, 0: only look. Since 1. */
+int pgcask_check_fix(const struct pgcask_check *check);
+/* How long the shortest-lived backups in this store are kept, in seconds; 0: not known. Since 1. */
+int64_t pgcask_check_keep_s(const struct pgcask_check *check);
+enum {
+    PGCASK_CHECK_OK = 0,    /* as it should be */
+    PGCASK_CHECK_FIXED = 1, /* was not, and is now */
+    PGCASK_CHECK_WARN = 2,  /* works, with a risk or a cost */
+    PGCASK_CHECK_BAD = 3    /* backups or restores will fail */
+};
+/* One finding; `cure` may be NULL. Since 1. */
+void pgcask_check_say(struct pgcask_check *check, int outcome, const char *cure, const char *format, ...)
+    PGCASK_PRINTF(4, 5);
 
 /* An event for a notifier. */
 struct pgcask_event;
@@ -214,8 +252,22 @@ struct pgcask_storage_plugin {
     int (*sweep)(void *handle, int64_t before_s, uint64_t *ret_count);
 
     /* Ask for a cold object to be readable for `days`; tier is "expedited", "standard" or "bulk". Returns 0
-     * when it is readable now, PGCASK_COLD when it is on its way. Does not wait. Optional: nothing is ever cold. */
+     * when it is readable now, PGCASK_COLD when it is on its way, with a text that says how long that takes. Asking
+     * again for an object that is on its way is fine. Does not wait. Optional: nothing is ever cold. */
     int (*thaw)(void *handle, const char *key, int days, const char *tier);
+
+    /* A whole object in one call, with all that put_begin, put_part and put_commit promise: size at most the preferred
+     * part size, durable, visible and confirmed after 0, no trace after an error. Called for what fits one part.
+     * Optional: those three are called. Since 1. */
+    int (*put_object)(void *handle, const struct pgcask_put *put, const void *data, size_t size);
+    /* Remove `count` (1 to 1000) objects; sets gone[i] to 1 for each that is there no more or never was, and leaves the
+     * others alone. 0 when all are gone, else the error of one that is not. After PGCASK_RETRY it is called again with
+     * those left. Optional: remove is called for each. Since 1. */
+    int (*remove_many)(void *handle, const char *const *keys, size_t count, unsigned char *gone);
+    /* Look at what only this store knows of itself: rights, locks, versions, tiering rules. Each finding goes to
+     * pgcask_check_say; an error is for a store that could not be asked. That objects can be written, read, listed and
+     * removed is tried by pgcask itself. Optional. Since 1. */
+    int (*check)(void *handle, struct pgcask_check *check);
 };
 
 #define PGCASK_STORAGE_INIT                                                                                            \

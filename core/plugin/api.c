@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "plugin/instance.h"
 #include "plugin/storage.h"
 
 #include <errno.h>
@@ -19,9 +20,23 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { API_TEXT_LIMIT_BYTES = 4000 }; /* a plugin may hand on the whole answer of a server */
+enum {
+    API_TEXT_LIMIT_BYTES = 4000, /* a plugin may hand on the whole answer of a server */
+    API_FINDINGS_LIMIT = 1000,   /* of one check */
+};
 
 /* A plugin's words become one line of bounded length. */
+static char *
+api_one_line(char *text)
+{
+    if (strlen(text) > API_TEXT_LIMIT_BYTES)
+        memcpy(text + API_TEXT_LIMIT_BYTES - 3, "...", 4);
+    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    return text;
+}
+
 __attribute__((format(printf, 1, 0))) static char *
 api_format(const char *format, va_list args)
 {
@@ -29,12 +44,7 @@ api_format(const char *format, va_list args)
 
     if (vasprintf(&text, format, args) < 0)
         return mem_strdup(format);
-    if (strlen(text) > API_TEXT_LIMIT_BYTES)
-        memcpy(text + API_TEXT_LIMIT_BYTES - 3, "...", 4);
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    return text;
+    return api_one_line(text);
 }
 
 #define API_FORMAT(text, format)                                                                                       \
@@ -102,6 +112,18 @@ pgcask_cancelled(void)
     return cancel_requested() ? 1 : 0;
 }
 
+void
+pgcask_pace(uint64_t bytes)
+{
+    instance_pace(bytes);
+}
+
+void
+pgcask_count(int what, uint64_t n)
+{
+    instance_count(what, n);
+}
+
 const char *
 pgcask_put_key(const struct pgcask_put *put)
 {
@@ -127,10 +149,16 @@ pgcask_limits_set(struct pgcask_limits *limits, uint64_t min, uint64_t preferred
 }
 
 int
-pgcask_listing_add(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s)
+pgcask_listing_add_tiered(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s, int tier,
+                          int64_t until_s)
 {
+    struct listed listed = { .key = key, .size = size, .mtime_s = mtime_s > 0 ? mtime_s : 0, .tier = tier };
+
     if (key == NULL)
         return error_set(PGCASK_FAILED, "the plugin listed an object without a key");
+    if (tier < PGCASK_TIER_HOT || tier > PGCASK_TIER_THAWED)
+        return error_set(PGCASK_FAILED, "the plugin listed '%.80s' with the tier %d, wanted 0 to %d", key, tier,
+                         PGCASK_TIER_THAWED);
     if (strncmp(key, listing->prefix, strlen(listing->prefix)) != 0)
         return 0;
     if (storage_key_check(key) < 0) {
@@ -138,7 +166,59 @@ pgcask_listing_add(struct pgcask_listing *listing, const char *key, uint64_t siz
         error_clear();
         return 0;
     }
-    return listing->add(listing->ctx, key, size, mtime_s);
+    if (tier == PGCASK_TIER_THAWED && until_s > 0)
+        listed.until_s = until_s;
+    return listing->add(listing->ctx, &listed);
+}
+
+int
+pgcask_listing_add(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s)
+{
+    return pgcask_listing_add_tiered(listing, key, size, mtime_s, PGCASK_TIER_HOT, 0);
+}
+
+int
+pgcask_check_fix(const struct pgcask_check *check)
+{
+    return check->fix ? 1 : 0;
+}
+
+int64_t
+pgcask_check_keep_s(const struct pgcask_check *check)
+{
+    return check->keep_s;
+}
+
+/* A finding that pgcask-plugin.h does not allow: the first one is remembered, and fails the check. */
+static const char *
+api_finding_wrong(const struct pgcask_check *check, int outcome, const char *text)
+{
+    if (outcome < PGCASK_CHECK_OK || outcome > PGCASK_CHECK_BAD)
+        return "an outcome that is none of those in pgcask-plugin.h";
+    if (outcome == PGCASK_CHECK_FIXED && !check->fix)
+        return "that it mended something, but was only asked to look";
+    if (text[0] == '\0')
+        return "nothing, in a finding without a text";
+    return check->len == API_FINDINGS_LIMIT ? "more than a thousand things" : NULL;
+}
+
+void
+pgcask_check_say(struct pgcask_check *check, int outcome, const char *cure, const char *format, ...)
+{
+    CLEANUP_FREE char *text = NULL;
+    const char *wrong;
+
+    API_FORMAT(text, format);
+    wrong = api_finding_wrong(check, outcome, text);
+    if (wrong != NULL) {
+        if (check->wrong == NULL)
+            check->wrong = mem_printf("%s (%d, '%.80s')", wrong, outcome, text);
+        return;
+    }
+    MEM_GROW(check->findings, check->len, check->cap);
+    check->findings[check->len++] = (struct finding){
+        .outcome = outcome, .text = STEAL(text), .cure = cure != NULL ? api_one_line(mem_strdup(cure)) : NULL
+    };
 }
 
 const char *

@@ -27,10 +27,17 @@ struct conform_case {
 extern const struct conform_case conform_write_cases[];
 extern const struct conform_case conform_read_cases[];
 extern const struct conform_case conform_list_cases[];
+extern const struct conform_case conform_optional_cases[];
 extern const struct conform_case conform_use_cases[];
 
 /* A second handle of the same store. */
 int conform_open(struct conform *conform, const char *name, unsigned flags, struct storage **ret_storage);
+
+/* Call `run` from CONFORM_THREADS threads at once, each with another index from 0; the first error of any. */
+enum { CONFORM_THREADS = 8 };
+int conform_threads(struct conform *conform, int (*run)(struct conform *conform, unsigned index, void *ctx), void *ctx);
+/* A comment in the TAP. */
+void conform_note(const struct conform *conform, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "<root><name>", owned by the caller. */
 char *conform_key(const struct conform *conform, const char *name);
@@ -42,6 +49,8 @@ size_t conform_small_part(const struct conform *conform);
 int conform_put(struct conform *conform, const char *key, unsigned seed, size_t size);
 /* The object is there, and holds exactly conform_data(seed, size). */
 int conform_holds(struct conform *conform, struct storage *storage, const char *key, unsigned seed, size_t size);
+/* Remove all that begins with `prefix`, in batches where the plugin can. */
+int conform_remove_all(struct conform *conform, const char *prefix);
 /* How many objects begin with `prefix`, and that it is `wanted`. */
 int conform_count(struct conform *conform, const char *prefix, size_t wanted);
 /* `rc` must be the error `wanted` and have a text of the plugin's; 0 then, and the slot is empty. */

@@ -15,6 +15,7 @@
 #include "plugin/instance.h"
 #include "plugin/notifier.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,19 @@ conform_line(const struct conform *conform, const char *format, ...)
         line = NULL;
     va_end(args);
     conform->spec->print(conform->spec->ctx, line != NULL ? line : "# out of memory");
+}
+
+void
+conform_note(const struct conform *conform, const char *format, ...)
+{
+    va_list args;
+    CLEANUP_FREE char *text = NULL;
+
+    va_start(args, format);
+    if (vasprintf(&text, format, args) < 0)
+        text = NULL;
+    va_end(args);
+    conform_line(conform, "# %s", text != NULL ? text : "out of memory");
 }
 
 /* One TAP line for `rc`, the reason behind it, and an empty slot. */
@@ -125,13 +139,68 @@ conform_open(struct conform *conform, const char *name, unsigned flags, struct s
     return storage_open_plugin(name, conform->spec->plugin, conform->set, &conform_policy, flags, ret_storage);
 }
 
-/* Whatever the cases left: removed, and then really gone. */
+struct worker {
+    struct conform *conform;
+    int (*run)(struct conform *conform, unsigned index, void *ctx);
+    void *ctx;
+    unsigned index;
+    pthread_t thread;
+    struct error error;
+};
+
+static void *
+worker_thread(void *arg)
+{
+    struct worker *worker = arg;
+
+    error_take(worker->run(worker->conform, worker->index, worker->ctx), &worker->error);
+    return NULL;
+}
+
+int
+conform_threads(struct conform *conform, int (*run)(struct conform *conform, unsigned index, void *ctx), void *ctx)
+{
+    struct worker workers[CONFORM_THREADS];
+    unsigned started = 0;
+    int rc = 0;
+
+    for (; started < CONFORM_THREADS; started++) {
+        workers[started] = (struct worker){ .conform = conform, .run = run, .ctx = ctx, .index = started };
+        if (pthread_create(&workers[started].thread, NULL, worker_thread, &workers[started]) != 0)
+            break;
+    }
+    if (started < CONFORM_THREADS)
+        rc = error_set(PGCASK_FAILED, "could not start %d threads", CONFORM_THREADS);
+    for (unsigned i = 0; i < started; i++) {
+        (void)pthread_join(workers[i].thread, NULL);
+        if (rc == 0)
+            rc = error_put(&workers[i].error);
+        error_free(&workers[i].error);
+    }
+    return rc;
+}
+
+int
+conform_remove_all(struct conform *conform, const char *prefix)
+{
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    CLEANUP_STRV struct strv keys = { 0 };
+    int rc = storage_list(conform->storage, prefix, &list);
+
+    for (size_t i = 0; i < list.len; i++)
+        strv_add(&keys, list.objects[i].key);
+    return rc < 0 ? rc : storage_remove_many(conform->storage, &keys);
+}
+
+/* Whatever the cases left: removed, and then really gone. A remove_many that failed in its own case is not trusted. */
 static int
 conform_clean(struct conform *conform)
 {
     CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
-    int rc = storage_list(conform->storage, conform->root, &list);
+    int rc;
 
+    (void)conform_remove_all(conform, conform->root);
+    rc = storage_list(conform->storage, conform->root, &list);
     for (size_t i = 0; rc == 0 && i < list.len; i++)
         rc = storage_remove(conform->storage, list.objects[i].key);
     return rc < 0 ? error_context(rc, "objects may be left below '%s'", conform->root)
@@ -196,6 +265,7 @@ conform_storage(const struct conform_spec *spec)
         conform_cases(&conform, conform_write_cases);
         conform_cases(&conform, conform_read_cases);
         conform_cases(&conform, conform_list_cases);
+        conform_cases(&conform, conform_optional_cases);
         conform_cases(&conform, conform_use_cases);
         conform_result(&conform, "everything that was made here is removed", conform_clean(&conform));
         storage_close(conform.storage);

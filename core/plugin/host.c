@@ -311,6 +311,9 @@ plugin_describe_callbacks(const struct plugin *plugin, struct buf *text)
         { "part_limits", plugin->storage.part_limits != NULL },
         { "sweep", plugin->storage.sweep != NULL },
         { "thaw", plugin->storage.thaw != NULL },
+        { "put_object", plugin->storage.put_object != NULL },
+        { "remove_many", plugin->storage.remove_many != NULL },
+        { "check", plugin->storage.check != NULL },
     };
     size_t count = plugin->kind == PLUGIN_STORAGE ? ARRAY_LEN(optional) : 2;
     int rc = 0;

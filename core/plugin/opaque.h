@@ -22,10 +22,30 @@ struct pgcask_limits {
     uint32_t parts;
 };
 
+struct listed {
+    const char *key; /* borrowed for the time of the call */
+    uint64_t size;
+    int64_t mtime_s; /* 0: not known */
+    int tier;        /* PGCASK_TIER_… */
+    int64_t until_s; /* for PGCASK_TIER_THAWED; 0: not known */
+};
 struct pgcask_listing {
     const char *prefix; /* keys that do not begin with it are passed over */
-    int (*add)(void *ctx, const char *key, uint64_t size, int64_t mtime_s);
+    int (*add)(void *ctx, const struct listed *listed);
     void *ctx;
+};
+
+struct finding {
+    int outcome; /* PGCASK_CHECK_… */
+    char *text, *cure; /* cure: NULL for none */
+};
+/* Findings are kept until the check is over: one that met passing trouble is made again from the start. */
+struct pgcask_check {
+    bool fix;
+    int64_t keep_s;
+    struct finding *findings;
+    size_t len, cap;
+    char *wrong; /* what the plugin must not say; NULL: nothing */
 };
 
 struct event_field {

@@ -20,20 +20,19 @@ enum { LIST_LIMIT = 20 * 1000 * 1000 }; /* objects; about 3 GB. A year of WAL at
 struct stat_answer {
     const char *key;
     unsigned times;
-    uint64_t size;
-    int64_t mtime_s;
+    struct storage_object object; /* without its key */
 };
 
 static int
-storage_stat_add(void *ctx, const char *key, uint64_t size, int64_t mtime_s)
+storage_stat_add(void *ctx, const struct listed *listed)
 {
     struct stat_answer *answer = ctx;
 
-    if (strcmp(key, answer->key) != 0)
+    if (strcmp(listed->key, answer->key) != 0)
         return 0;
     answer->times++;
-    answer->size = size;
-    answer->mtime_s = mtime_s > 0 ? mtime_s : 0;
+    answer->object = (struct storage_object){ .size = listed->size, .mtime_s = listed->mtime_s, .tier = listed->tier,
+                                              .until_s = listed->until_s };
     return 0;
 }
 
@@ -47,7 +46,7 @@ storage_stat_once(struct storage *storage, struct stat_answer *answer)
 }
 
 int
-storage_stat(struct storage *storage, const char *key, uint64_t *ret_size, int64_t *ret_mtime_s)
+storage_stat_object(struct storage *storage, const char *key, struct storage_object *ret_object)
 {
     struct stat_answer answer = { .key = key };
     int rc = storage_key_check(key);
@@ -58,23 +57,36 @@ storage_stat(struct storage *storage, const char *key, uint64_t *ret_size, int64
         rc = error_set(PGCASK_FAILED, "stat of '%s' gave %u objects, wanted 1", key, answer.times);
     if (rc < 0)
         return instance_failed(&storage->base, rc);
+    *ret_object = answer.object;
+    return 0;
+}
+
+int
+storage_stat(struct storage *storage, const char *key, uint64_t *ret_size, int64_t *ret_mtime_s)
+{
+    struct storage_object object;
+    int rc = storage_stat_object(storage, key, &object);
+
+    if (rc < 0)
+        return rc;
     if (ret_size != NULL)
-        *ret_size = answer.size;
+        *ret_size = object.size;
     if (ret_mtime_s != NULL)
-        *ret_mtime_s = answer.mtime_s;
+        *ret_mtime_s = object.mtime_s;
     return 0;
 }
 
 static int
-storage_list_add(void *ctx, const char *key, uint64_t size, int64_t mtime_s)
+storage_list_add(void *ctx, const struct listed *listed)
 {
     struct storage_list *list = ctx;
 
     if (list->len == LIST_LIMIT)
         return error_set(PGCASK_FAILED, "more than %d objects are listed", LIST_LIMIT);
     MEM_GROW(list->objects, list->len, list->cap);
-    list->objects[list->len++] =
-        (struct storage_object){ .key = mem_strdup(key), .size = size, .mtime_s = mtime_s > 0 ? mtime_s : 0 };
+    list->objects[list->len++] = (struct storage_object){ .key = mem_strdup(listed->key), .size = listed->size,
+                                                          .mtime_s = listed->mtime_s, .tier = listed->tier,
+                                                          .until_s = listed->until_s };
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * An opened store from the inside; for storage.c, storage-put.c and
- * storage-list.c only.
+ * An opened store from the inside; for storage.c and the other storage-*.c only.
  */
 #ifndef PGCASK_PLUGIN_STORAGE_PRIVATE_H
 #define PGCASK_PLUGIN_STORAGE_PRIVATE_H

@@ -3,6 +3,9 @@
  * Writing one object: begin, numbered parts, commit or abort. A commit is only
  * believed when all parts went out, their sum is the size that the caller means,
  * and the store says afterwards that it has an object of that size.
+ *
+ * Where the plugin has put_object, put_begin is put off until the first part: an
+ * object that turns out to be small is then one call, and nothing is left to abort.
  */
 #include "config.h"
 
@@ -22,7 +25,10 @@ struct storage_put {
     struct storage *storage;
     struct pgcask_put put;
     char *key;
+    pthread_mutex_t begin; /* for `begun`; held while the plugin's put_begin runs; never together with `lock` */
+    bool begun;            /* there is an `upload` */
     void *upload;
+    bool whole;           /* put_object took it: there is an object, and no upload */
     pthread_mutex_t lock; /* for what follows; a leaf */
     unsigned char *sent;  /* one bit for each part that the store took */
     size_t sent_len;      /* bytes */
@@ -33,10 +39,28 @@ struct storage_put {
 static void
 storage_put_free(struct storage_put *put)
 {
+    (void)pthread_mutex_destroy(&put->begin);
     (void)pthread_mutex_destroy(&put->lock);
     free(put->sent);
     free(put->key);
     free(put);
+}
+
+/* Parts may come from several threads at once: the first one begins. */
+static int
+storage_put_start(struct storage_put *put)
+{
+    struct storage *storage = put->storage;
+    int rc = 0;
+
+    (void)pthread_mutex_lock(&put->begin);
+    if (!put->begun) {
+        rc = INSTANCE_CALL(&storage->base, "put_begin",
+                           storage->calls->put_begin(storage->handle, &put->put, &put->upload));
+        put->begun = rc == 0;
+    }
+    (void)pthread_mutex_unlock(&put->begin);
+    return rc;
 }
 
 int
@@ -53,9 +77,10 @@ storage_put_begin(struct storage *storage, const char *key, uint64_t size_hint, 
     put->storage = storage;
     put->key = mem_strdup(key);
     put->put = (struct pgcask_put){ .key = put->key, .size_hint = size_hint, .hot = hot };
+    (void)pthread_mutex_init(&put->begin, NULL);
     (void)pthread_mutex_init(&put->lock, NULL);
-    rc = INSTANCE_CALL(&storage->base, "put_begin",
-                       storage->calls->put_begin(storage->handle, &put->put, &put->upload));
+    if (storage->calls->put_object == NULL)
+        rc = storage_put_start(put);
     if (rc < 0) {
         storage_put_free(put);
         return instance_failed(&storage->base, rc);
@@ -69,6 +94,8 @@ storage_part_check(const struct storage_put *put, uint32_t number, size_t size)
 {
     const struct storage_limits *limits = &put->storage->limits;
 
+    if (put->whole)
+        return error_set(PGCASK_FAILED, "'%s': part %" PRIu32 " comes behind the whole object", put->key, number);
     if (number == 0 || number > limits->parts)
         return error_set(PGCASK_FAILED,
                          "'%s': part %" PRIu32 " is not one of the 1 to %" PRIu32 " that the store takes", put->key,
@@ -111,12 +138,48 @@ storage_put_part(struct storage_put *put, uint32_t number, uint64_t offset, cons
     int rc = storage_part_check(put, number, size);
 
     if (rc == 0)
+        rc = storage_put_start(put);
+    if (rc == 0)
         rc = INSTANCE_CALL(&storage->base, "put_part",
                            storage->calls->put_part(storage->handle, put->upload, number, offset, data, size));
     if (rc < 0)
         return instance_failed(&storage->base, rc);
+    instance_moved(&storage->base, size);
     storage_part_count(put, number, size);
     return 0;
+}
+
+/* An answer PGCASK_EXISTS is final, also behind a try that got lost: only the plugin can tell whether the object there
+ * is the one it sent, so it is left alone here. */
+static int
+storage_call_whole(struct storage_put *put, const void *data, size_t size)
+{
+    struct storage *storage = put->storage;
+    int rc = INSTANCE_CALL(&storage->base, "put_object",
+                           storage->calls->put_object(storage->handle, &put->put, data, size));
+
+    if (rc < 0)
+        return rc;
+    instance_moved(&storage->base, size);
+    put->whole = true;
+    if (size > 0)
+        storage_part_count(put, 1, size);
+    return 0;
+}
+
+int
+storage_put_whole(struct storage_put *put, const void *data, size_t size)
+{
+    struct storage *storage = put->storage;
+    int rc = 0;
+
+    if (put->whole || put->highest > 0)
+        rc = error_set(PGCASK_FAILED, "'%s': a whole object comes behind a part of it", put->key);
+    else if (storage->calls->put_object != NULL && !put->begun && size <= storage->limits.part_preferred)
+        rc = storage_call_whole(put, data, size);
+    else
+        return size > 0 ? storage_put_part(put, 1, 0, data, size) : 0;
+    return rc < 0 ? instance_failed(&storage->base, rc) : 0;
 }
 
 /* One try: whatever abort answers, the upload is gone. The caller's error stays in the slot. */
@@ -139,16 +202,7 @@ storage_call_abort(struct storage_put *put)
         (void)error_put(&error);
 }
 
-void
-storage_put_abort(struct storage_put *put)
-{
-    if (put == NULL)
-        return;
-    storage_call_abort(put);
-    storage_put_free(put);
-}
-
-/* The upload is committed, but its object is not what it must be: take it away, keep the error. */
+/* The object is there, by an answer of this store to this put, and must not be: take it away, keep the caller's error. */
 static void
 storage_put_undo(struct storage_put *put)
 {
@@ -157,7 +211,20 @@ storage_put_undo(struct storage_put *put)
     error_take(PGCASK_FAILED, &error);
     if (storage_remove(put->storage, put->key) < 0)
         log_slot_warn("the object stays behind");
-    (void)error_put(&error);
+    if (error.text != NULL)
+        (void)error_put(&error);
+}
+
+void
+storage_put_abort(struct storage_put *put)
+{
+    if (put == NULL)
+        return;
+    if (put->whole)
+        storage_put_undo(put);
+    else if (put->begun)
+        storage_call_abort(put);
+    storage_put_free(put);
 }
 
 static int
@@ -196,14 +263,17 @@ storage_put_commit(struct storage_put *put, uint64_t size)
     struct storage *storage = put->storage;
     int rc = storage_put_complete(put, size);
 
-    if (rc == 0)
+    if (rc == 0 && put->begun)
         rc =
             INSTANCE_CALL(&storage->base, "put_commit", storage->calls->put_commit(storage->handle, put->upload, size));
+    else if (rc == 0 && !put->whole)
+        rc = storage_call_whole(put, "", 0); /* no part has come, so put_begin was put off until now */
     if (rc < 0) {
         rc = instance_failed(&storage->base, rc);
-        storage_call_abort(put);
-    } else
-        rc = storage_put_confirm(put, size);
+        storage_put_abort(put);
+        return rc;
+    }
+    rc = storage_put_confirm(put, size);
     storage_put_free(put);
     return rc;
 }
@@ -218,7 +288,9 @@ storage_put_object(struct storage *storage, const char *key, const void *data, s
 
     if (rc < 0)
         return rc;
-    for (size_t offset = 0; rc == 0 && offset < size; offset += part)
+    if (size <= part)
+        rc = storage_put_whole(put, data, size);
+    for (size_t offset = 0; size > part && rc == 0 && offset < size; offset += part)
         rc = storage_put_part(put, ++number, offset, (const char *)data + offset,
                               size - offset < part ? size - offset : part);
     if (rc < 0) {

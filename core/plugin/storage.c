@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Opening and closing a store, its limits, and the calls that need no state of
- * their own. Writing an object is in storage-put.c, what collects in storage-list.c.
+ * their own. Writing an object is in storage-put.c, removing in storage-remove.c,
+ * what collects in storage-list.c, what looks after a store in storage-check.c.
  */
 #include "config.h"
 
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parse.h"
 #include "plugin/opaque.h"
 #include "plugin/storage-private.h"
 
@@ -158,6 +160,7 @@ storage_open_plugin(const char *name, const struct plugin *plugin, const struct 
     int rc;
 
     instance_init(&storage->base, "store", name, plugin, policy->retries, policy->retry_max);
+    instance_set_bandwidth(&storage->base, policy->bandwidth);
     storage->calls = &plugin->storage;
     storage->required = policy->required != 0;
     storage->readonly = (flags & PGCASK_OPEN_READONLY) != 0;
@@ -195,12 +198,42 @@ storage_open(const struct config_item *store, unsigned flags, struct storage **r
     return 0;
 }
 
+static uint64_t
+storage_count(const struct storage *storage, int what)
+{
+    return atomic_load_explicit(&storage->base.counts[what], memory_order_relaxed);
+}
+
+struct storage_counts
+storage_counts(const struct storage *storage)
+{
+    return (struct storage_counts){
+        .writes = storage_count(storage, PGCASK_COUNT_WRITES),
+        .reads = storage_count(storage, PGCASK_COUNT_READS),
+        .sent = storage_count(storage, PGCASK_COUNT_SENT),
+        .received = storage_count(storage, PGCASK_COUNT_RECEIVED),
+    };
+}
+
+/* What its use has cost, for stores that cost something. */
+static void
+storage_tell_counts(const struct storage *storage)
+{
+    struct storage_counts counts = storage_counts(storage);
+    CLEANUP_FREE char *sent = format_size(counts.sent), *received = format_size(counts.received);
+
+    if (counts.writes + counts.reads > 0)
+        log_info("%s: %" PRIu64 " requests (%" PRIu64 " writing, %" PRIu64 " reading), %s sent, %s received",
+                 storage->base.label, counts.writes + counts.reads, counts.writes, counts.reads, sent, received);
+}
+
 void
 storage_close(struct storage *storage)
 {
     if (storage == NULL)
         return;
     storage_call_close(storage);
+    storage_tell_counts(storage);
     storage_free(storage);
 }
 
@@ -243,7 +276,10 @@ storage_get(struct storage *storage, const char *key, uint64_t offset, void *dat
         rc = error_set(PGCASK_FAILED, "no object has %zu bytes from %" PRIu64, size, offset);
     if (rc == 0 && size > 0)
         rc = INSTANCE_CALL(&storage->base, "get", storage->calls->get(storage->handle, key, offset, data, size));
-    return rc < 0 ? instance_failed(&storage->base, rc) : 0;
+    if (rc < 0)
+        return instance_failed(&storage->base, rc);
+    instance_moved(&storage->base, size);
+    return 0;
 }
 
 int
@@ -266,31 +302,5 @@ storage_get_object(struct storage *storage, const char *key, struct buf *ret_dat
         return rc;
     ret_data->len += (size_t)size;
     ret_data->data[ret_data->len] = '\0';
-    return 0;
-}
-
-int
-storage_remove(struct storage *storage, const char *key)
-{
-    int rc = storage_check_writable(storage);
-
-    if (rc == 0)
-        rc = storage_key_check(key);
-    if (rc == 0)
-        rc = INSTANCE_CALL(&storage->base, "remove", storage->calls->remove(storage->handle, key));
-    return rc < 0 ? instance_failed(&storage->base, rc) : 0;
-}
-
-int
-storage_sweep(struct storage *storage, int64_t before_s, uint64_t *ret_count)
-{
-    uint64_t count = 0;
-    int rc = storage_check_writable(storage);
-
-    if (rc == 0 && storage->calls->sweep != NULL)
-        rc = INSTANCE_CALL(&storage->base, "sweep", storage->calls->sweep(storage->handle, before_s, &count));
-    if (rc < 0)
-        return instance_failed(&storage->base, rc);
-    *ret_count = count;
     return 0;
 }

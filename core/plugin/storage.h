@@ -7,6 +7,7 @@
 #ifndef PGCASK_PLUGIN_STORAGE_H
 #define PGCASK_PLUGIN_STORAGE_H
 
+#include "base/buf.h"
 #include "config/settings.h"
 #include "plugin/host.h"
 
@@ -43,6 +44,9 @@ int storage_put_part(struct storage_put *put, uint32_t number, uint64_t offset, 
  * upload was aborted (and a visible object of wrong size removed). */
 int storage_put_commit(struct storage_put *put, uint64_t size);
 void storage_put_abort(struct storage_put *put); /* NULL is fine; a failure is logged as a warning */
+/* Instead of the first storage_put_part, when these bytes are the whole object: storage_put_commit then only confirms.
+ * One call of the plugin where it has put_object, else the same as part 1. */
+int storage_put_whole(struct storage_put *put, const void *data, size_t size);
 
 /* A small object in one go: begin, parts, commit. */
 int storage_put_object(struct storage *storage, const char *key, const void *data, size_t size, bool hot);
@@ -50,13 +54,33 @@ int storage_get(struct storage *storage, const char *key, uint64_t offset, void 
 /* A whole small object, at most buf->limit bytes. */
 int storage_get_object(struct storage *storage, const char *key, struct buf *ret_data);
 int storage_stat(struct storage *storage, const char *key, uint64_t *ret_size, int64_t *ret_mtime_s);
+/* stat with all that is known: `ret_object`'s key is left NULL. */
+struct storage_object;
+int storage_stat_object(struct storage *storage, const char *key, struct storage_object *ret_object);
 int storage_remove(struct storage *storage, const char *key);
+/* As many as there are, in batches where the plugin can. Goes on behind one that fails; the error is that of the first. */
+int storage_remove_many(struct storage *storage, const struct strv *keys);
+/* Ask for a cold object to be readable for `days`. 0: it is now; PGCASK_COLD: on its way, the text says how long it takes;
+ * PGCASK_UNSUPPORTED: the plugin has no thaw. */
+int storage_thaw(struct storage *storage, const char *key, int days, const char *tier);
+/* Can anything in it be cold? */
+bool storage_thaws(const struct storage *storage);
+/* What the plugin finds wrong with its store, each finding through `say`. 0 without a call when the plugin has no check. */
+struct storage_check {
+    bool fix;
+    int64_t keep_s; /* shortest retention of a job that writes here; 0: not known */
+    void (*say)(void *ctx, int outcome, const char *text, const char *cure); /* PGCASK_CHECK_…; cure may be NULL */
+    void *ctx;
+};
+int storage_check(struct storage *storage, const struct storage_check *check);
 int storage_sweep(struct storage *storage, int64_t before_s, uint64_t *ret_count);
 
 struct storage_object {
     char *key;
     uint64_t size;
     int64_t mtime_s;
+    int tier;        /* PGCASK_TIER_…; a listing may not know, storage_stat_object does */
+    int64_t until_s; /* for PGCASK_TIER_THAWED */
 };
 struct storage_list {
     struct storage_object *objects; /* sorted by key, each key once, all begin with the prefix */
@@ -66,6 +90,13 @@ int storage_list(struct storage *storage, const char *prefix, struct storage_lis
 void storage_list_free(struct storage_list *list);
 void cleanup_storage_list(struct storage_list *list);
 #define CLEANUP_STORAGE_LIST __attribute__((cleanup(cleanup_storage_list)))
+
+/* What the use of this store has cost since it was opened, as its plugin counted. */
+struct storage_counts {
+    uint64_t writes, reads;  /* requests */
+    uint64_t sent, received; /* bytes of bodies */
+};
+struct storage_counts storage_counts(const struct storage *storage);
 
 /* Refuse a key that pgcask-plugin.h forbids. */
 int storage_key_check(const char *key);

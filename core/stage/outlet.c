@@ -20,6 +20,7 @@ struct errand {
     struct outlet_object *object;
     size_t store;
     struct part *part;
+    bool whole; /* it is all of the object */
     uint32_t number;
     uint64_t offset;
     struct errand *next;
@@ -100,7 +101,9 @@ errand_run(struct outlet *outlet, struct errand *errand)
     if (target->why.code == 0 && put != NULL) {
         (void)pthread_mutex_unlock(&outlet->lock);
         rc = cancel_check();
-        if (rc == 0)
+        if (rc == 0 && errand->whole)
+            rc = storage_put_whole(put, errand->part->data, errand->part->len);
+        else if (rc == 0)
             rc = storage_put_part(put, errand->number, errand->offset, errand->part->data, errand->part->len);
         (void)pthread_mutex_lock(&outlet->lock);
     }
@@ -321,9 +324,9 @@ outlet_begin(struct outlet *outlet, const char *key, uint64_t size_hint, struct 
     return 0;
 }
 
-/* Give the filled part to every store that is left. Caller holds outlet->lock. */
+/* Give the filled part to every store that is left; `last`: no other follows. Caller holds outlet->lock. */
 static void
-object_send(struct outlet_object *object)
+object_send(struct outlet_object *object, bool last)
 {
     struct outlet *outlet = object->outlet;
     struct part *part = STEAL(object->part);
@@ -335,7 +338,8 @@ object_send(struct outlet_object *object)
         if (target->why.code != 0 || object->puts[i] == NULL)
             continue;
         errand = mem_zalloc(sizeof *errand);
-        *errand = (struct errand){ object, i, part, object->number, object->offset, NULL };
+        *errand = (struct errand){ .object = object, .store = i, .part = part, .whole = last && object->number == 1,
+                                   .number = object->number, .offset = object->offset };
         part_hold(outlet->parts, part);
         object->pending[i]++;
         *target->last = errand;
@@ -386,7 +390,7 @@ outlet_write(struct outlet_object *object, const void *data, size_t len)
         len -= room;
         if (object->part->len == size) {
             (void)pthread_mutex_lock(&outlet->lock);
-            object_send(object);
+            object_send(object, false);
             (void)pthread_mutex_unlock(&outlet->lock);
         }
     }
@@ -415,7 +419,7 @@ outlet_commit(struct outlet_object *object, uint64_t *ret_size)
 
     (void)pthread_mutex_lock(&outlet->lock);
     if (object->part != NULL)
-        object_send(object);
+        object_send(object, true);
     (void)pthread_mutex_unlock(&outlet->lock);
     object_settle(object);
     size = object->offset;

@@ -97,11 +97,9 @@ mode_of(const char *name)
 }
 
 static int
-add_one(void *count, const char *key, uint64_t size, int64_t mtime_s)
+add_one(void *count, const struct listed *listed)
 {
-    (void)key;
-    (void)size;
-    (void)mtime_s;
+    (void)listed;
     ++*(unsigned *)count;
     return 0;
 }

@@ -31,7 +31,7 @@ struct fake {
     int refuse_code;                                       /* with this code; 0: PGCASK_FAILED */
     void (*listed)(struct fake *fake, const char *prefix); /* happens right behind a listing */
     void (*stated)(struct fake *fake, const char *key);    /* happens right behind a stat */
-    size_t gets, sweeps, opens, closes;
+    size_t gets, stats, lists, sweeps, opens, closes;
     int64_t sweep_before_s;
     struct strv removed; /* keys, in the order of the calls */
     struct storage *storage;
@@ -220,6 +220,7 @@ fake_stat(void *handle, const char *key, struct pgcask_listing *listing)
     const struct fake_object *object = fake_find(fake, key);
     int rc = fake_refuse(fake, key);
 
+    fake->stats++;
     if (rc == 0)
         rc = object == NULL ? fake_missing(key) : pgcask_listing_add(listing, key, object->len, object->mtime_s);
     if (fake->stated != NULL)
@@ -233,6 +234,7 @@ fake_list(void *handle, const char *prefix, struct pgcask_listing *listing)
     struct fake *fake = handle;
     int rc = fake_refuse(fake, prefix);
 
+    fake->lists++;
     for (size_t i = 0; rc == 0 && i < fake->len; i++)
         if (strncmp(fake->objects[i].key, prefix, strlen(prefix)) == 0)
             rc = pgcask_listing_add(listing, fake->objects[i].key, fake->objects[i].len, fake->objects[i].mtime_s);
