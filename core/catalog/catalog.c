@@ -1,29 +1,39 @@
-/* SPDX-License-Identifier: PostgreSQL */
+/* SPDX-License-Identifier: PostgreSQL
+ *
+ * Listings made into backups, their states, and which one is meant. Manifests are
+ * read in catalog-manifest.c.
+ */
 #include "config.h"
 
 #include "catalog/catalog.h"
 
+#include "base/log.h"
+#include "catalog/catalog-private.h"
 #include "catalog/label.h"
 
-#include "base/error.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "base/log.h"
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPOSITORY_FORMAT = 1, REPOSITORY_LIMIT_BYTES = 64 * 1024 };
-
-static struct catalog_backup *
-catalog_backup(struct catalog *catalog, const char *id)
+static int
+catalog_compare(const void *a, const void *b)
 {
-    struct catalog_backup *backup;
+    return strcmp(((const struct catalog_backup *)a)->id, ((const struct catalog_backup *)b)->id);
+}
 
-    for (size_t i = catalog->len; i > 0; i--) /* listings are sorted: it is nearly always the last one */
-        if (strcmp(catalog->backups[i - 1].id, id) == 0)
-            return &catalog->backups[i - 1];
+/* The first `sorted` ones are those of the stores before, in order. Those of this store come in order, too, so it is either
+ * the one that was added last or among the others. */
+static struct catalog_backup *
+catalog_backup(struct catalog *catalog, size_t sorted, const char *id)
+{
+    const struct catalog_backup wanted = { .id = (char *)id };
+    struct catalog_backup *backup = NULL;
+
+    if (catalog->len > sorted && strcmp(catalog->backups[catalog->len - 1].id, id) == 0)
+        return &catalog->backups[catalog->len - 1];
+    if (sorted > 0)
+        backup = bsearch(&wanted, catalog->backups, sorted, sizeof *catalog->backups, catalog_compare);
+    if (backup != NULL)
+        return backup;
     MEM_GROW(catalog->backups, catalog->len, catalog->cap);
     backup = &catalog->backups[catalog->len++];
     *backup = (struct catalog_backup){ .id = mem_strdup(id) };
@@ -43,8 +53,9 @@ catalog_copy(struct catalog_backup *backup, size_t store)
 }
 
 static void
-catalog_add(struct catalog *catalog, size_t store, const char *key)
+catalog_add(struct catalog *catalog, size_t sorted, size_t store, const struct storage_object *object)
 {
+    const char *key = object->key;
     struct label_key parsed;
     struct catalog_copy *copy;
 
@@ -52,9 +63,11 @@ catalog_add(struct catalog *catalog, size_t store, const char *key)
         log_slot_warn("ignoring that object");
         return;
     }
-    copy = catalog_copy(catalog_backup(catalog, parsed.id), store);
+    copy = catalog_copy(catalog_backup(catalog, sorted, parsed.id), store);
     strv_add(&copy->keys, key);
     copy->manifest |= parsed.manifest;
+    if (parsed.manifest)
+        copy->manifest_size = object->size;
     if (parsed.verdict && parsed.verdict_s >= copy->verdict_s) {
         /* of two in the same second the bad one counts: "bad" sorts before "good" in a listing */
         if (parsed.verdict_s > copy->verdict_s || copy->state != CATALOG_BAD)
@@ -62,12 +75,6 @@ catalog_add(struct catalog *catalog, size_t store, const char *key)
         copy->verdict_s = parsed.verdict_s;
     }
     free(parsed.id);
-}
-
-static int
-catalog_compare(const void *a, const void *b)
-{
-    return strcmp(((const struct catalog_backup *)a)->id, ((const struct catalog_backup *)b)->id);
 }
 
 int
@@ -81,17 +88,19 @@ catalog_load(struct storage *const *stores, size_t count, const char *cluster, c
     catalog->cache_dir = cache_dir ? mem_strdup(cache_dir) : NULL;
     catalog->stores = stores;
     catalog->store_count = count;
+    catalog->known = catalog_known_new(count);
     for (size_t i = 0; i < count; i++) {
         CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+        size_t sorted = catalog->len;
         int rc = storage_list(stores[i], prefix, &list);
 
         if (rc < 0)
             return rc;
         for (size_t j = 0; j < list.len; j++)
-            catalog_add(catalog, i, list.objects[j].key);
+            catalog_add(catalog, sorted, i, &list.objects[j]);
+        if (catalog->len > sorted)
+            qsort(catalog->backups, catalog->len, sizeof *catalog->backups, catalog_compare);
     }
-    if (catalog->len > 1)
-        qsort(catalog->backups, catalog->len, sizeof *catalog->backups, catalog_compare);
     *ret_catalog = STEAL(catalog);
     return 0;
 }
@@ -107,12 +116,14 @@ catalog_free(struct catalog *catalog)
         for (size_t j = 0; j < backup->len; j++)
             strv_free(&backup->copies[j].keys);
         manifest_free(backup->loaded);
+        error_free(&backup->why);
         free(backup->copies);
         free(backup->id);
     }
     free(catalog->backups);
     free(catalog->cluster);
     free(catalog->cache_dir);
+    catalog_known_free(catalog->known, catalog->store_count);
     free(catalog);
 }
 
@@ -139,77 +150,6 @@ catalog_state(const struct catalog_backup *backup)
             best = CATALOG_UNVERIFIED;
     }
     return best;
-}
-
-/* ---- manifests ---- */
-
-static int
-catalog_check(const struct catalog *catalog, const char *id, const struct manifest *manifest, const char *repository)
-{
-    if (strcmp(manifest->cluster, catalog->cluster) != 0 || strcmp(manifest->id, id) != 0)
-        return error_set(ERROR_CORRUPT, "the manifest is that of '%s/%s'", manifest->cluster, manifest->id);
-    if (strcmp(manifest->repository, repository) != 0)
-        return error_set(ERROR_CORRUPT, "the manifest belongs to another repository (%s, this one is %s)",
-                         manifest->repository, repository);
-    return 0;
-}
-
-static int
-catalog_read(const struct catalog *catalog, const char *id, struct storage *storage, struct manifest **ret_manifest)
-{
-    CLEANUP_FREE char *key = label_object(catalog->cluster, id, LABEL_MANIFEST);
-    CLEANUP_FREE char *repository = NULL, *cached = NULL, *name = NULL;
-    CLEANUP_BUF struct buf data = BUF_INIT(MANIFEST_LIMIT_BYTES);
-    CLEANUP(manifest_free) struct manifest *manifest = NULL;
-    bool in_cache = false;
-    int rc = catalog_repository(storage, &repository);
-
-    if (rc < 0)
-        return rc;
-    name = mem_printf("store '%s': object '%s'", storage_name(storage), key);
-    if (catalog->cache_dir != NULL) {
-        cached = mem_printf("%s/%s-%s-%s.json", catalog->cache_dir, repository, catalog->cluster, id);
-        in_cache = file_read(cached, &data) == 0;
-        data.len = in_cache ? data.len : 0;
-    }
-    if (!in_cache)
-        rc = storage_get_object(storage, key, &data);
-    if (rc == 0)
-        rc = manifest_decode(name, data.data, data.len, &manifest);
-    if (rc == 0 && catalog_check(catalog, id, manifest, repository) < 0)
-        rc = error_context(ERROR_CORRUPT, "%s", name);
-    if (rc < 0 && in_cache) {
-        (void)remove(cached); /* a spoilt copy: the next call reads the store */
-        return error_hint(rc, "it was the local copy '%s', which is removed now: try again", cached);
-    }
-    if (rc < 0)
-        return rc;
-    if (cached != NULL && !in_cache && file_write(cached, data.data, data.len) < 0)
-        error_clear(); /* only a cache */
-    *ret_manifest = STEAL(manifest);
-    return 0;
-}
-
-int
-catalog_manifest(const struct catalog *catalog, struct catalog_backup *backup, const struct manifest **ret_manifest)
-{
-    int rc = PGCASK_NOT_FOUND;
-
-    for (size_t i = 0; i < backup->len && backup->loaded == NULL; i++) {
-        const struct catalog_copy *copy = &backup->copies[i];
-
-        if (!copy->manifest)
-            continue;
-        if (rc < 0 && rc != PGCASK_NOT_FOUND)
-            log_slot_warn("trying the next store");
-        rc = catalog_read(catalog, backup->id, catalog->stores[copy->store], &backup->loaded);
-    }
-    if (backup->loaded == NULL)
-        return rc == PGCASK_NOT_FOUND && !catalog_exists(backup)
-                   ? error_set(rc, "backup '%s' has no manifest: it was never finished", backup->id)
-                   : rc;
-    *ret_manifest = backup->loaded;
-    return 0;
 }
 
 /* ---- choosing ---- */
@@ -279,43 +219,4 @@ catalog_last_good(const struct catalog *catalog, const char *job, int64_t before
             return backup;
     }
     return NULL;
-}
-
-/* ---- the repository ---- */
-
-int
-catalog_repository(struct storage *storage, char **ret_id)
-{
-    CLEANUP_BUF struct buf data = BUF_INIT(REPOSITORY_LIMIT_BYTES);
-    CLEANUP_JSON json_t *json = NULL;
-    CLEANUP_FREE char *name = mem_printf("store '%s': object '%s'", storage_name(storage), LABEL_REPOSITORY);
-    const char *id = NULL;
-    int64_t format;
-    int rc = storage_get_object(storage, LABEL_REPOSITORY, &data);
-
-    if (rc < 0)
-        return rc;
-    rc = json_read(name, data.data, data.len, &json);
-    if (rc < 0)
-        return rc;
-    rc = json_need_int(json, "format", 1, INT32_MAX, &format);
-    if (rc == 0 && format != REPOSITORY_FORMAT)
-        return error_set(PGCASK_UNSUPPORTED, "%s has format %lld, this pgcask knows %d", name, (long long)format,
-                         REPOSITORY_FORMAT);
-    if (rc == 0)
-        rc = json_need_string(json, "id", &id);
-    if (rc == 0 && (strlen(id) != 32 || strspn(id, "0123456789abcdef") != 32))
-        rc = error_set(ERROR_CORRUPT, "'id' is '%s', not 32 hex digits", id);
-    if (rc < 0)
-        return error_context(rc, "%s", name);
-    *ret_id = mem_strdup(id);
-    return 0;
-}
-
-int
-catalog_repository_make(struct storage *storage, const char *id)
-{
-    CLEANUP_FREE char *text = mem_printf("{\n  \"format\": %d,\n  \"id\": \"%s\"\n}\n", REPOSITORY_FORMAT, id);
-
-    return storage_put_object(storage, LABEL_REPOSITORY, text, strlen(text), true);
 }

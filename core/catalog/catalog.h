@@ -6,18 +6,30 @@
 #ifndef PGCASK_CATALOG_CATALOG_H
 #define PGCASK_CATALOG_CATALOG_H
 
+#include "base/error.h"
 #include "catalog/manifest.h"
 #include "plugin/storage.h"
 
 enum catalog_state { CATALOG_UNVERIFIED, CATALOG_GOOD, CATALOG_BAD };
 
+/* What a listing says of one object. */
+struct catalog_object {
+    const char *key; /* into the keys of its copy */
+    uint64_t size;
+    int tier;        /* PGCASK_TIER_…: some listings do not tell, and say hot */
+    int64_t until_s; /* for PGCASK_TIER_THAWED; 0: not known */
+};
+
 /* One backup in one store. */
 struct catalog_copy {
     size_t store;      /* index into the catalog's stores */
     bool manifest;     /* without it the objects are no backup */
+    uint64_t manifest_size; /* bytes, as listed */
     enum catalog_state state; /* the newest verdict */
     int64_t verdict_s;
     struct strv keys;  /* all of its objects */
+    struct catalog_object *objects; /* the same, sorted by key */
+    size_t object_len, object_cap;
 };
 
 struct catalog_backup {
@@ -27,6 +39,7 @@ struct catalog_backup {
     struct catalog_copy *copies;
     size_t len, cap;
     struct manifest *loaded; /* by catalog_manifest */
+    struct error why;        /* catalog_prefetch could not: told by the next catalog_manifest */
 };
 
 struct catalog {
@@ -34,6 +47,7 @@ struct catalog {
     char *cache_dir; /* NULL: none */
     struct storage *const *stores;
     size_t store_count;
+    struct catalog_known *known; /* which repository each of them holds; see catalog_repository_is */
     struct catalog_backup *backups; /* oldest first */
     size_t len, cap;
 };
@@ -49,8 +63,25 @@ CLEANUP_DEFINE(struct catalog, catalog_free)
 bool catalog_exists(const struct catalog_backup *backup);
 /* The best of its copies' states. */
 enum catalog_state catalog_state(const struct catalog_backup *backup);
+/* NULL: not listed. */
+const struct catalog_object *catalog_object(const struct catalog_copy *copy, const char *key);
+/* How the copy can be read, as far as the listing tells: cold when one of its objects is, else thawing, else thawed, until
+ * the first of them is cold again. */
+int catalog_tier(const struct catalog_copy *copy, int64_t *ret_until_s);
+/* Has the listing of that store told of an object that is not hot? */
+bool catalog_tells_tiers(const struct catalog *catalog, size_t store);
+/* All its stores hold this repository: whoever opened them has asked. Without it each store is asked once, when the first
+ * of its manifests is wanted. */
+void catalog_repository_is(struct catalog *catalog, const char *repository);
 /* Its manifest, read once; borrowed from the backup. Falls over from one store to the next. */
 int catalog_manifest(const struct catalog *catalog, struct catalog_backup *backup, const struct manifest **ret_manifest);
+/* The same for all backups of `job` (NULL: of all jobs), many at a time: for who needs them all. What could not be read is
+ * told by catalog_manifest. */
+void catalog_prefetch(const struct catalog *catalog, const char *job);
+/* The manifest of `id` as that store has it, without any cache, and the `size` bytes that it is made of (added to
+ * `ret_data`). ERROR_CORRUPT when it is that of something else. */
+int catalog_fetch(struct storage *storage, const char *repository, const char *cluster, const char *id, uint64_t size,
+                  struct buf *ret_data, struct manifest **ret_manifest);
 /* By id, or "latest": the newest that holds everything of its databases and whose newest verdict is not bad; `job`
  * (may be NULL) limits it to that job. ERROR_USAGE when there is none. */
 int catalog_find(const struct catalog *catalog, const char *id, const char *job, struct catalog_backup **ret_backup);

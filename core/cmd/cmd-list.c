@@ -6,6 +6,7 @@
 
 #include "cmd/cmd.h"
 
+#include "base/cancel.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/json.h"
@@ -48,11 +49,43 @@ list_databases(const struct manifest *manifest)
     return log_defuse(list);
 }
 
-/* "local, offsite", with the state where it differs from the best. */
+/* Is the store of that name among those that were asked, and without this backup? */
+static bool
+list_lacks(const struct repo *repo, const struct catalog_backup *backup, const char *store)
+{
+    for (size_t i = 0; i < repo->stores.len; i++)
+        if (strcmp(storage_name(repo->stores.items[i]), store) == 0) {
+            for (size_t j = 0; j < backup->len; j++)
+                if (backup->copies[j].store == i && backup->copies[j].manifest)
+                    return false;
+            return true;
+        }
+    return strv_has(&repo->stores.empty, store);
+}
+
+/* Stores of its job that lack it. */
+static void
+list_missing(const struct repo *repo, const struct catalog_backup *backup, struct strv *ret_names)
+{
+    CLEANUP_STRV struct strv stores = { 0 };
+    const struct config_item *job;
+
+    if (config_find(&repo->config->jobs, "job", backup->job, &job) < 0 || strcmp(job->job->cluster, repo->cluster->name) != 0) {
+        error_clear(); /* that job is no more */
+        return;
+    }
+    option_words(job->job->stores, &stores);
+    for (size_t i = 0; i < stores.len; i++)
+        if (list_lacks(repo, backup, stores.items[i]))
+            strv_add(ret_names, stores.items[i]);
+}
+
+/* "local offsite", with the state where it differs from the best, and "(not in cellar)". */
 static char *
 list_stores(const struct repo *repo, const struct catalog_backup *backup)
 {
-    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_STRV struct strv names = { 0 }, missing = { 0 };
+    CLEANUP_FREE char *lacking = NULL;
 
     for (size_t i = 0; i < backup->len; i++) {
         const struct catalog_copy *copy = &backup->copies[i];
@@ -64,6 +97,10 @@ list_stores(const struct repo *repo, const struct catalog_backup *backup)
         else
             strv_add(&names, storage_name(repo->stores.items[copy->store]));
     }
+    list_missing(repo, backup, &missing);
+    lacking = strv_join(&missing, " ");
+    if (missing.len > 0)
+        strv_addf(&names, "(not in %s)", lacking);
     return strv_join(&names, " ");
 }
 
@@ -71,7 +108,8 @@ static json_t *
 list_json(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
 {
     CLEANUP_FREE char *started = clock_iso(manifest->started_s), *finished = clock_iso(manifest->finished_s);
-    json_t *row = json_object(), *stores = json_array(), *databases = json_array();
+    CLEANUP_STRV struct strv lacking = { 0 };
+    json_t *row = json_object(), *stores = json_array(), *databases = json_array(), *missing = json_array();
 
     for (size_t i = 0; i < backup->len; i++) {
         json_t *copy = json_object();
@@ -99,22 +137,34 @@ list_json(const struct repo *repo, const struct catalog_backup *backup, const st
     (void)json_object_set_new(row, "databases", databases);
     (void)json_object_set_new(row, "state", json_text(state_words[catalog_state(backup)]));
     (void)json_object_set_new(row, "stores", stores);
+    list_missing(repo, backup, &lacking);
+    for (size_t i = 0; i < lacking.len; i++)
+        (void)json_array_append_new(missing, json_text(lacking.items[i]));
+    (void)json_object_set_new(row, "missing", missing);
     return row;
 }
 
-/* Wide enough for all stores that are open. */
+/* Wide enough for what stands in the column STORES, within reason. */
 static int
-list_width(const struct repo *repo)
+list_width(const struct repo *repo, const char *job)
 {
-    size_t width = 0;
+    size_t width = strlen("STORES");
 
-    for (size_t i = 0; i < repo->stores.len; i++)
-        width += strlen(storage_name(repo->stores.items[i])) + (i > 0);
-    return width < strlen("STORES") ? (int)strlen("STORES") : width > STORES_COLUMNS ? STORES_COLUMNS : (int)width;
+    for (size_t i = 0; i < repo->catalog->len; i++) {
+        const struct catalog_backup *backup = &repo->catalog->backups[i];
+        CLEANUP_FREE char *stores = NULL;
+
+        if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0))
+            continue;
+        stores = list_stores(repo, backup);
+        if (strlen(stores) > width)
+            width = strlen(stores);
+    }
+    return width > STORES_COLUMNS ? STORES_COLUMNS : (int)width;
 }
 
 static void
-list_line(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
+list_line(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest, int width)
 {
     CLEANUP_FREE char *databases = list_databases(manifest);
     CLEANUP_FREE char *stored = format_size(manifest_stored_size(manifest)), *stores = list_stores(repo, backup);
@@ -122,7 +172,7 @@ list_line(const struct repo *repo, const struct catalog_backup *backup, const st
     CLEANUP_FREE char *content = mem_printf("%s%s", manifest->content, manifest->selection ? "*" : "");
 
     (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %-*s  %s\n", backup->id, manifest->kind, content, plain, stored,
-                 state_words[catalog_state(backup)], list_width(repo), stores, databases);
+                 state_words[catalog_state(backup)], width, stores, databases);
 }
 
 static int
@@ -135,7 +185,7 @@ list_run(struct cmd_args *args)
     const struct config_item *unused;
     const char *job = cmd_arg(args, "job");
     size_t matching = 0, shown = 0;
-    int rc = cmd_words(args, 0, 0);
+    int rc = cmd_words(args, 0, 0), width;
 
     if (rc == 0)
         rc = cmd_config(args, &config);
@@ -143,6 +193,11 @@ list_run(struct cmd_args *args)
         rc = repo_open(config, cmd_arg(args, "cluster"), cmd_arg(args, "store"), PGCASK_OPEN_READONLY, &repo);
     if (rc < 0)
         return rc;
+    catalog_prefetch(repo.catalog, job);
+    rc = cancel_check();
+    if (rc < 0)
+        return rc;
+    width = list_width(&repo, job);
     for (size_t i = 0; i < repo.catalog->len; i++) {
         struct catalog_backup *backup = &repo.catalog->backups[i];
         const struct manifest *manifest;
@@ -160,8 +215,8 @@ list_run(struct cmd_args *args)
         else {
             if (shown++ == 0)
                 (void)printf("%-32s %-5s %-7s %10s %10s  %-10s %-*s  %s\n", "ID", "KIND", "CONTENT", "PLAIN", "STORED",
-                             "STATE", list_width(&repo), "STORES", "DATABASES");
-            list_line(&repo, backup, manifest);
+                             "STATE", width, "STORES", "DATABASES");
+            list_line(&repo, backup, manifest, width);
         }
     }
     /* such a job is there neither now nor, as far as all stores tell, in older times */

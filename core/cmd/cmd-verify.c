@@ -124,6 +124,7 @@ verify_chosen(struct verify_cmd *verify, const struct cmd_args *args)
         rc = catalog_find(verify->repo.catalog, args->word_count ? args->words[0] : "latest", job, &backup);
         return rc < 0 ? rc : verify_backup(verify, backup);
     }
+    catalog_prefetch(verify->repo.catalog, job);
     for (size_t i = 0; rc == 0 && i < verify->repo.catalog->len; i++) {
         backup = &verify->repo.catalog->backups[i];
         if (!catalog_exists(backup) || (job != NULL && strcmp(backup->job, job) != 0))

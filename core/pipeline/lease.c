@@ -266,13 +266,16 @@ stores_discard(struct storage *storage, const char *cluster, const char *id)
     CLEANUP_FREE char *prefix = label_backup(cluster, id);
     CLEANUP_FREE char *manifest = label_object(cluster, id, LABEL_MANIFEST);
     CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    CLEANUP_STRV struct strv rest = { 0 };
     int rc = storage_list(storage, prefix, &list);
 
     for (size_t i = 0; rc == 0 && i < list.len; i++)
         if (strcmp(list.objects[i].key, manifest) == 0)
             rc = storage_remove(storage, manifest);
-    for (size_t i = 0; rc == 0 && i < list.len; i++)
-        rc = storage_remove(storage, list.objects[i].key);
+        else
+            strv_add(&rest, list.objects[i].key);
+    if (rc == 0)
+        rc = storage_remove_many(storage, &rest);
     if (rc < 0)
         log_slot_warn("objects of the unfinished backup stay until the next run sweeps them");
 }

@@ -51,6 +51,8 @@ repo_open(const struct config *config, const char *cluster, const char *store, u
     rc = catalog_load(repo.stores.items, repo.stores.len, repo.cluster->name, cache, &repo.catalog);
     if (rc < 0)
         return rc;
+    if (repo.stores.repository != NULL)
+        catalog_repository_is(repo.catalog, repo.stores.repository);
     *ret_repo = repo;
     repo = (struct repo){ 0 };
     return 0;

@@ -129,6 +129,8 @@ found_check(const struct config *config, const struct stores *stores, struct fou
         return store_emptied(found->storage, mark);
     if (found->id == NULL && (!writing || (flags & STORES_EXISTING) != 0))
         return 0;
+    if (found->id == NULL && (flags & STORES_JOIN) != 0 && stores->repository == NULL)
+        return 0;
     if (found->id == NULL)
         rc = store_new(config, stores, found->storage, &found->id);
     if (rc < 0)
@@ -175,6 +177,8 @@ stores_take(const struct config *config, struct found *found, size_t count, unsi
 
         if (rc < 0)
             stores_fail(stores, found[i].item, rc, last);
+        if (rc == 0 && found[i].storage != NULL)
+            strv_add(&stores->empty, found[i].item->name);
         if (rc <= 0)
             continue;
         if (stores->repository == NULL)
@@ -232,6 +236,7 @@ stores_close(struct stores *stores)
         storage_close(stores->items[i]);
     free(stores->items);
     free(stores->repository);
+    strv_free(&stores->empty);
     *stores = (struct stores){ 0 };
 }
 

@@ -17,9 +17,14 @@ struct stores {
     size_t failed;          /* how many could not; each was told as a warning */
     size_t failed_required;
     char *repository;       /* their id */
+    struct strv empty;      /* names of those that answered, hold no repository, and are left out for that */
 };
 
-enum { STORES_EXISTING = 1 << 16 }; /* in the flags, beside PGCASK_OPEN_…: an empty store is left empty, and out */
+/* In the flags, beside PGCASK_OPEN_…: */
+enum {
+    STORES_EXISTING = 1 << 16, /* an empty store is left empty, and out */
+    STORES_JOIN = 1 << 17,     /* the same, unless there is a repository in another one that it can join */
+};
 
 /* `names`: words; NULL: all stores of the config. For writing, a store without a pgcask.json gets one; for reading it is
  * an empty one and left out quietly. 0 when at least one is open; else the error of the last. */

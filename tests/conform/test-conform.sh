@@ -71,19 +71,38 @@ if [ -w /dev/shm ]; then
     conforms 'local on tmpfs' local --set path="$shm" --keys 100
 fi
 
-# finds FAULT TITLE - the check of that title fails, and so does the command, with exit code 1
-finds()
+# faulty FAULT FLAG SOURCE KEYS - build the plugin with that fault and check it: $code, $tmp/out and $tmp/err
+faulty()
 {
     mkdir -p "$tmp/$1"
-    build "$tmp/$1/pgcask-faulty-storage.so" -DFAULT="$1" "$top_srcdir/tests/conform/conform-faulty.c" -lpthread
+    build "$tmp/$1/pgcask-faulty-storage.so" "$2" "$top_srcdir/tests/conform/$3" -lpthread
     code=0
-    "$PGCASK" plugin check "$tmp/$1/pgcask-faulty-storage.so" --set label=x --keys 1100 >"$tmp/out" 2>"$tmp/err" ||
+    "$PGCASK" plugin check "$tmp/$1/pgcask-faulty-storage.so" --set label=x --keys "$4" >"$tmp/out" 2>"$tmp/err" ||
         code=$?
+}
+
+# found FAULT TITLE - the check of that title failed, and so did the command, with exit code 1
+found()
+{
     problem=
     grep '^not ok' "$tmp/out" | grep -qF -- "$2" && [ "$code" = 1 ] || problem="exit code $code, wanted 1 and: $2
 $(grep -A1 '^not ok' "$tmp/out")
 $(cat "$tmp/err")"
     result "the suite finds $1" "$problem"
+}
+
+# finds FAULT TITLE - in what a plugin must have
+finds()
+{
+    faulty "$1" -DFAULT="$1" conform-faulty.c 1100
+    found "$@"
+}
+
+# finds_more FAULT TITLE - in what it may have, or between threads
+finds_more()
+{
+    faulty "$1" -DMORE="$1" conform-faulty-more.c 120
+    found "$@"
 }
 
 mkdir "$tmp/NONE"
@@ -113,6 +132,40 @@ finds REMOVE_NOTHING 'everything that was made here is removed'
 finds SWEEP_OBJECTS 'sweep leaves committed objects alone'
 finds HANDLES_APART 'the store opens twice, and both see the same objects'
 finds THREADS_LIE 'parts of one object from several threads at once'
+
+mkdir "$tmp/NOTHING"
+build "$tmp/NOTHING/pgcask-faulty-storage.so" -DMORE=NOTHING "$top_srcdir/tests/conform/conform-faulty-more.c" -lpthread
+conforms 'the faulty plugin with all that it may have' "$tmp/NOTHING/pgcask-faulty-storage.so" --set label=x --keys 1100
+result 'nothing of it is skipped' "$(grep '# SKIP' "$tmp/out" | grep -v 'is required')"
+result 'what its check finds is told' "$(grep -qx '# check: warn: this store forgets; cure: use another' "$tmp/out" ||
+    cat "$tmp/out")"
+finds_more WHOLE_EMPTY 'put_object writes whole objects'
+finds_more WHOLE_CUT 'put_object writes whole objects'
+finds_more WHOLE_REPLACES 'put_object refuses a key that is taken'
+finds_more WHOLE_SAME_SIZE 'put_object refuses a key that is taken'
+finds_more BATCH_NOTHING 'remove_many removes what it is told, and no more'
+finds_more BATCH_SILENT 'remove_many removes what it is told, and no more'
+finds_more BATCH_MISSING 'remove_many removes what it is told, and no more'
+finds_more BATCH_UNESCAPED 'remove_many removes what it is told, and no more'
+finds_more BATCH_PREFIX 'remove_many removes what it is told, and no more'
+finds_more BATCH_HUNDRED 'a long list has every object once'
+finds_more TIER_COLD 'an object that must be readable at once is hot'
+finds_more TIER_UNKNOWN 'an object that must be readable at once is hot'
+finds_more THAW_MISSING 'thaw of an object that can be read, and of a missing one'
+finds_more THAW_HOT 'thaw of an object that can be read, and of a missing one'
+finds_more COLD_READ 'a cold object is refused and can be asked for'
+finds_more COLD_FORGOTTEN 'a cold object is refused and can be asked for'
+finds_more CHECK_NOTHING 'check tells what it finds'
+finds_more CHECK_OUTCOME 'check tells what it finds'
+finds_more CHECK_MENDS 'check tells what it finds'
+finds_more CHECK_LITTERS 'check tells what it finds'
+finds_more COMMIT_GROWS 'who looks while an object is committed sees all or nothing'
+finds_more LOSER_REPLACES 'of several writers of one key at once one succeeds'
+
+faulty SEVERAL_WIN -DMORE=SEVERAL_WIN conform-faulty-more.c 20
+problem=
+grep -q '^ok .* of several writers .* # SKIP the store cannot: . of 8 succeeded' "$tmp/out" || problem=$(cat "$tmp/out")
+result 'a store that cannot refuse the second of two at once is told of' "$problem"
 
 echo "1..$number"
 [ "$failed" = 0 ]

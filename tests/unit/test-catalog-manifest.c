@@ -166,23 +166,27 @@ END_TEST
 
 static const char *const spoilt[] = { "", "rubbish", "{\"format\": 1}" };
 
-START_TEST(a_spoilt_cache_is_told_and_removed)
+START_TEST(a_spoilt_cache_is_told_and_made_anew)
 {
-    CLEANUP_FREE char *cache = dir_path("cache");
+    CLEANUP_FREE char *cache = dir_path("cache"), *said = NULL;
     CLEANUP_FREE char *path = mem_printf("%s/%s-chain-20261122T020000Z-daily.json", cache, REPOSITORY);
+    struct talk talk;
+    size_t gets;
 
     ck_assert_int_eq(file_mkdirs(cache), 0);
     put_backup(one, "20261122T020000Z-daily", "all", false);
     ck_assert_int_eq(read_once(cache), 0);
     ck_assert(file_exists(path));
     ck_assert_int_eq(file_write(path, spoilt[_i], strlen(spoilt[_i])), 0);
-    ck_assert_int_eq(read_once(cache), ERROR_CORRUPT);
-    ck_assert_ptr_nonnull(error_cure());
-    ck_assert_has(error_cure(), path);
-    ck_assert_has(error_cure(), "try again");
-    ck_assert(!file_exists(path));
+    talk = talk_begin(STDERR_FILENO);
     ck_assert_int_eq(read_once(cache), 0);
-    ck_assert(file_exists(path));
+    said = talk_end(&talk);
+    ck_assert_has(said, "WARN: the local copy '");
+    ck_assert_has(said, path);
+    ck_assert_has(said, ", removing it and asking the store");
+    gets = one->gets;
+    ck_assert_int_eq(read_once(cache), 0);
+    ck_assert_uint_eq(one->gets, gets + 1); /* pgcask.json: the copy is a good one again */
 }
 END_TEST
 
@@ -190,15 +194,39 @@ END_TEST
 START_TEST(a_foreign_manifest_in_the_cache_is_refused)
 {
     CLEANUP(manifest_free) struct manifest *made = made_empty("shop", "20261122T020000Z-daily");
-    CLEANUP_FREE char *cache = dir_path("cache"), *text = manifest_encode(made);
+    CLEANUP_FREE char *cache = dir_path("cache"), *text = manifest_encode(made), *said = NULL;
     CLEANUP_FREE char *path = mem_printf("%s/%s-chain-20261122T020000Z-daily.json", cache, REPOSITORY);
+    CLEANUP(catalog_free) struct catalog *catalog = NULL;
+    const struct manifest *manifest;
+    struct talk talk;
 
     ck_assert_int_eq(file_mkdirs(cache), 0);
     put_backup(one, "20261122T020000Z-daily", "all", false);
     ck_assert_int_eq(file_write(path, text, strlen(text)), 0);
-    ck_assert_int_eq(read_once(cache), ERROR_CORRUPT);
-    ck_assert_error_has("the manifest is that of 'shop/");
-    ck_assert_msg(read_once(cache) == 0, "the cache stays spoilt: %s", error_text());
+    catalog = load(cache);
+    talk = talk_begin(STDERR_FILENO);
+    ck_assert_int_eq(catalog_manifest(catalog, &catalog->backups[0], &manifest), 0);
+    said = talk_end(&talk);
+    ck_assert_has(said, "the manifest is that of 'shop/");
+    ck_assert_str_eq(manifest->cluster, "chain");
+}
+END_TEST
+
+/* Spoilt, and the store that has it does not answer: that is what is told. */
+START_TEST(a_spoilt_cache_without_its_store_is_the_stores_error)
+{
+    CLEANUP_FREE char *cache = dir_path("cache"), *said = NULL;
+    CLEANUP_FREE char *path = mem_printf("%s/%s-chain-20261122T020000Z-daily.json", cache, REPOSITORY);
+    struct talk talk = talk_begin(STDERR_FILENO);
+
+    ck_assert_int_eq(file_mkdirs(cache), 0);
+    put_backup(one, "20261122T020000Z-daily", "all", false);
+    ck_assert_int_eq(file_write(path, "x", 1), 0);
+    one->refuse = LABEL_MANIFEST;
+    ck_assert_int_eq(read_once(cache), PGCASK_FAILED);
+    said = talk_end(&talk);
+    ck_assert_error_has("store 'one': no answer");
+    ck_assert(!file_exists(path));
 }
 END_TEST
 
@@ -267,8 +295,9 @@ catalog_manifest_suite(void)
     tcase_add_test(read, what_was_never_finished_has_no_manifest);
     tcase_add_test(read, a_manifest_is_fetched_once_for_all_runs);
     tcase_add_test(read, a_cache_that_cannot_be_written_does_no_harm);
-    tcase_add_loop_test(read, a_spoilt_cache_is_told_and_removed, 0, ARRAY_LEN(spoilt));
+    tcase_add_loop_test(read, a_spoilt_cache_is_told_and_made_anew, 0, ARRAY_LEN(spoilt));
     tcase_add_test(read, a_foreign_manifest_in_the_cache_is_refused);
+    tcase_add_test(read, a_spoilt_cache_without_its_store_is_the_stores_error);
     tcase_add_loop_test(read, a_repository_is_known_by_its_file, 0, ARRAY_LEN(repository_rows));
     tcase_add_test(read, a_repository_is_made_once);
     suite_add_tcase(suite, read);
