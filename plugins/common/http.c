@@ -11,8 +11,11 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     BUFFER_BYTES = 512 * 1024,    /* curl's own, for each direction */
@@ -23,16 +26,23 @@ enum {
     IDLE_MAX = 64,
 };
 
+/* One handle with the connection it keeps. */
+struct client {
+    CURL *curl;
+    curl_socket_t fd; /* of its newest connection; CURL_SOCKET_BAD: none */
+};
+
 struct http {
     char *ca_file, *proxy;
     int64_t connect_timeout_ms, stall_timeout_ms;
     pthread_mutex_t lock; /* for idle; a leaf */
-    CURL *idle[IDLE_MAX];
+    struct client *idle[IDLE_MAX];
     size_t idle_count;
 };
 
 /* One request under way. */
 struct exchange {
+    struct client *client;
     CURL *curl;
     const struct http_request *request;
     struct http_answer answer;
@@ -67,44 +77,61 @@ http_new(const struct http_settings *settings, struct http **ret_http)
     return 0;
 }
 
+static void
+client_free(struct client *client)
+{
+    if (client->curl != NULL)
+        curl_easy_cleanup(client->curl); /* calls client_close */
+    free(client);
+}
+
 void
 http_free(struct http *http)
 {
     if (http == NULL)
         return;
     for (size_t i = 0; i < http->idle_count; i++)
-        curl_easy_cleanup(http->idle[i]);
+        client_free(http->idle[i]);
     (void)pthread_mutex_destroy(&http->lock);
     free(http->ca_file);
     free(http->proxy);
     free(http);
 }
 
-static CURL *
+/* NULL: out of memory. */
+static struct client *
 http_take(struct http *http)
 {
-    CURL *curl = NULL;
+    struct client *client = NULL;
 
     (void)pthread_mutex_lock(&http->lock);
     if (http->idle_count > 0)
-        curl = http->idle[--http->idle_count];
+        client = http->idle[--http->idle_count];
     (void)pthread_mutex_unlock(&http->lock);
-    return curl != NULL ? curl : curl_easy_init();
+    if (client != NULL)
+        return client;
+    client = plain_zalloc(sizeof *client);
+    client->fd = CURL_SOCKET_BAD;
+    client->curl = curl_easy_init();
+    if (client->curl != NULL)
+        return client;
+    client_free(client);
+    return NULL;
 }
 
 /* Signed headers and bodies of the last request are forgotten; the connection is kept. */
 static void
-http_give_back(struct http *http, CURL *curl)
+http_give_back(struct http *http, struct client *client)
 {
-    curl_easy_reset(curl);
+    curl_easy_reset(client->curl);
     (void)pthread_mutex_lock(&http->lock);
     if (http->idle_count < IDLE_MAX) {
-        http->idle[http->idle_count++] = curl;
-        curl = NULL;
+        http->idle[http->idle_count++] = client;
+        client = NULL;
     }
     (void)pthread_mutex_unlock(&http->lock);
-    if (curl != NULL)
-        curl_easy_cleanup(curl);
+    if (client != NULL)
+        client_free(client);
 }
 
 /* ---- what curl calls ---- */
@@ -149,6 +176,38 @@ exchange_status(const struct exchange *exchange)
     return status;
 }
 
+/* Have what came acknowledged at once: a server that sends head and body apart, and waits for the acknowledgement of one
+ * before it sends the other (Nagle's algorithm, as Ceph does), would otherwise stand still for 40 ms with each answer. */
+static void
+exchange_acknowledge(const struct exchange *exchange)
+{
+    int on = 1;
+
+    if (exchange->client->fd != CURL_SOCKET_BAD)
+        (void)setsockopt(exchange->client->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+/* Which socket a handle's connection has: curl does not tell while it is in use. */
+static int
+client_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    struct client *client = ctx;
+
+    (void)purpose;
+    client->fd = fd;
+    return CURL_SOCKOPT_OK;
+}
+
+static int
+client_close(void *ctx, curl_socket_t fd)
+{
+    struct client *client = ctx;
+
+    if (client->fd == fd)
+        client->fd = CURL_SOCKET_BAD;
+    return close(fd);
+}
+
 static size_t
 exchange_write(char *data, size_t size, size_t count, void *ctx)
 {
@@ -158,6 +217,7 @@ exchange_write(char *data, size_t size, size_t count, void *ctx)
     size_t len = size * count;
     long status = exchange_status(exchange);
 
+    exchange_acknowledge(exchange);
     pgcask_pace(len);
     pgcask_count(PGCASK_COUNT_RECEIVED, len);
     if (request->into != NULL && status >= 200 && status < 300) {
@@ -205,6 +265,7 @@ exchange_header(char *data, size_t size, size_t count, void *ctx)
     }
     if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
         answer_drop_headers(answer); /* those before were of a proxy, or of "100 Continue" */
+        exchange_acknowledge(exchange);
         return len;
     }
     while (text > 0 && isspace((unsigned char)data[text - 1]))
@@ -282,6 +343,10 @@ exchange_set_connection(const struct http *http, struct exchange *exchange)
     (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, client_socket);
+    (void)curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, exchange->client);
+    (void)curl_easy_setopt(curl, CURLOPT_CLOSESOCKETFUNCTION, client_close);
+    (void)curl_easy_setopt(curl, CURLOPT_CLOSESOCKETDATA, exchange->client);
     (void)curl_easy_setopt(curl, CURLOPT_USERAGENT, "pgcask/" PACKAGE_VERSION);
     (void)curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, exchange->error);
     (void)curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -364,13 +429,15 @@ http_send(struct http *http, const struct http_request *request, struct http_ans
     CURLcode code;
     int rc = 0;
 
-    exchange.curl = http_take(http);
-    if (exchange.curl == NULL || headers == NULL) {
+    exchange.client = http_take(http);
+    if (exchange.client == NULL || headers == NULL) {
         pgcask_error("libcurl is out of memory");
         curl_slist_free_all(headers);
-        curl_easy_cleanup(exchange.curl);
+        if (exchange.client != NULL)
+            client_free(exchange.client);
         return PGCASK_FAILED;
     }
+    exchange.curl = exchange.client->curl;
     exchange.answer.body = plain_strdup("");
     exchange_set_connection(http, &exchange);
     exchange_set_body(&exchange);
@@ -379,7 +446,7 @@ http_send(struct http *http, const struct http_request *request, struct http_ans
     exchange.answer.status = exchange_status(&exchange);
     if (code != CURLE_OK)
         rc = exchange_failed(&exchange, code);
-    http_give_back(http, exchange.curl);
+    http_give_back(http, exchange.client);
     curl_slist_free_all(headers);
     if (rc < 0) {
         http_answer_free(&exchange.answer);
