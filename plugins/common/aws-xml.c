@@ -89,7 +89,7 @@ parse_end(void *ctx, const XML_Char *name)
     parse->path_len = slash != NULL ? (size_t)(slash - parse->path) : 0;
     parse->path[parse->path_len] = '\0';
     parse->depth--;
-    parse->text_len = 0; /* what follows stands beside a child: not told */
+    parse->text_len = 0; /* what follows belongs to the parent */
 }
 
 static void XMLCALL

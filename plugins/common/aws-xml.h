@@ -11,7 +11,7 @@
 struct xml_reader {
     /* An element begins; may be NULL. `path`: "ListBucketResult/Contents", without namespaces. */
     int (*begin)(void *ctx, const char *path);
-    /* It ends; `text` is what stood directly in it. Both: 0, or the error that xml_read returns. */
+    /* It ends; `text` is what stood in it, behind its last child when it has any. Both: 0, or the error that xml_read returns. */
     int (*end)(void *ctx, const char *path, const char *text);
     void *ctx;
 };

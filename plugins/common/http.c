@@ -426,7 +426,9 @@ http_send(struct http *http, const struct http_request *request, struct http_ans
 {
     struct exchange exchange = { .request = request, .limit = request->limit > 0 ? request->limit : BODY_LIMIT_BYTES };
     struct curl_slist *headers = exchange_headers(request);
+    long connects = 0;
     CURLcode code;
+    bool kept;
     int rc = 0;
 
     exchange.client = http_take(http);
@@ -442,8 +444,11 @@ http_send(struct http *http, const struct http_request *request, struct http_ans
     exchange_set_connection(http, &exchange);
     exchange_set_body(&exchange);
     (void)curl_easy_setopt(exchange.curl, CURLOPT_HTTPHEADER, headers);
+    kept = exchange.client->fd != CURL_SOCKET_BAD;
     code = curl_easy_perform(exchange.curl);
     exchange.answer.status = exchange_status(&exchange);
+    (void)curl_easy_getinfo(exchange.curl, CURLINFO_NUM_CONNECTS, &connects);
+    exchange.answer.resent = kept && connects > 0;
     if (code != CURLE_OK)
         rc = exchange_failed(&exchange, code);
     http_give_back(http, exchange.client);

@@ -47,6 +47,7 @@ struct http_answer {
     size_t into_len;
     char **headers; /* "name: value", names in lower case */
     size_t header_count;
+    bool resent; /* a kept connection broke without an answer, and it went out again on another: both may have been heard */
 };
 
 /* 0 with any status of the server. An answer longer than allowed is PGCASK_FAILED, one cut short PGCASK_RETRY. The answer is

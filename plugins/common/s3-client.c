@@ -88,17 +88,49 @@ check_prefix(const char *prefix)
     return 0;
 }
 
+/* "key=value" words to "key=value&key=value", escaped. */
+static int
+s3_tagging(const char *words, char **ret_text)
+{
+    CLEANUP_FREE char *text = plain_strdup("");
+
+    while (words != NULL && *words != '\0') {
+        size_t len = strcspn(words, " ");
+        CLEANUP_FREE char *word = plain_strndup(words, len);
+        CLEANUP_FREE char *key = NULL, *value = NULL;
+        char *equals = strchr(word, '='), *longer;
+
+        if (equals == NULL || equals == word) {
+            pgcask_error("tags has the word '%s', wanted key=value", word);
+            return PGCASK_FAILED;
+        }
+        *equals = '\0';
+        key = aws_escape(word, false);
+        value = aws_escape(equals + 1, false);
+        longer = plain_printf("%s%s%s=%s", text, *text ? "&" : "", key, value);
+        free(text);
+        text = longer;
+        words += len;
+        words += strspn(words, " ");
+    }
+    *ret_text = *text ? STEAL(text) : NULL;
+    return 0;
+}
+
 int
 s3_check_settings(const void *data)
 {
     const struct s3_settings *settings = data;
     bool lock = strcmp(settings->object_lock, "none") != 0;
+    CLEANUP_FREE char *tagging = NULL;
     int rc = check_bucket(settings->bucket);
 
     if (rc == 0 && settings->endpoint != NULL)
         rc = check_endpoint(settings->endpoint);
     if (rc == 0 && settings->prefix != NULL)
         rc = check_prefix(settings->prefix);
+    if (rc == 0)
+        rc = s3_tagging(settings->tags, &tagging);
     if (rc < 0)
         return rc;
     if ((settings->access_key == NULL) != (settings->secret_key == NULL)) {
@@ -169,35 +201,6 @@ s3_region_learn(struct s3 *s3, const char *region)
     (void)pthread_mutex_unlock(&s3->lock);
 }
 
-/* "key=value" words to "key=value&key=value", escaped. */
-static int
-s3_tagging(const char *words, char **ret_text)
-{
-    CLEANUP_FREE char *text = plain_strdup("");
-
-    while (words != NULL && *words != '\0') {
-        size_t len = strcspn(words, " ");
-        CLEANUP_FREE char *word = plain_strndup(words, len);
-        CLEANUP_FREE char *key = NULL, *value = NULL;
-        char *equals = strchr(word, '='), *longer;
-
-        if (equals == NULL || equals == word) {
-            pgcask_error("tags has the word '%s', wanted key=value", word);
-            return PGCASK_FAILED;
-        }
-        *equals = '\0';
-        key = aws_escape(word, false);
-        value = aws_escape(equals + 1, false);
-        longer = plain_printf("%s%s%s=%s", text, *text ? "&" : "", key, value);
-        free(text);
-        text = longer;
-        words += len;
-        words += strspn(words, " ");
-    }
-    *ret_text = *text ? STEAL(text) : NULL;
-    return 0;
-}
-
 static char *
 s3_region(const struct aws_credentials_settings *who, const struct s3_settings *settings)
 {
@@ -233,6 +236,7 @@ s3_open(const struct s3_settings *settings, unsigned flags, struct s3 **ret_s3)
     s3->region = s3_region(&who, settings);
     s3->region_given = settings->region != NULL;
     s3->amazon = settings->endpoint == NULL;
+    s3->guarded = s3->amazon ? S3_YES : S3_UNKNOWN;
     s3_address(s3);
     if (settings->prefix != NULL && *settings->prefix != '\0')
         s3->prefix = plain_printf("%s%s", settings->prefix, settings->prefix[strlen(settings->prefix) - 1] == '/' ? "" : "/");

@@ -273,6 +273,10 @@ s3_error_tell(struct s3 *s3, const struct s3_request *request, const struct http
             error.code = plain_strdup("AccessDenied");
         }
     }
+    if (strcmp(error.code, "NoSuchBucket") == 0) {
+        free(whose);
+        whose = plain_printf("bucket '%s'", s3->settings->bucket);
+    }
     meaning = meaning_of(error.code, answer->status);
     pgcask_error("%s %s: %s%s(%s %ld%s%s%s%s)", request->what, whose, meaning->words ? meaning->words : "the server refuses",
                  " ", "status", answer->status, *error.code ? " " : "", error.code, *error.message ? ": " : "", error.message);

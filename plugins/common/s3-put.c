@@ -227,6 +227,15 @@ check_free(struct s3 *s3, const char *key)
 
 /* ---- one PUT ---- */
 
+/* Ceph takes the condition and does not look at it where the bucket keeps versions. */
+static void
+learn_guarded(struct s3 *s3, const struct http_answer *answer)
+{
+    const char *version = http_answer_header(answer, "x-amz-version-id");
+
+    s3_known_set(s3, &s3->guarded, s3->amazon || version == NULL || strcmp(version, "null") == 0 ? S3_YES : S3_NO);
+}
+
 /* PGCASK_UNSUPPORTED: the server refused the condition, and knows no such thing. */
 static int
 put_once(struct s3 *s3, const char *key, bool hot, const struct s3_body *body, bool conditional)
@@ -247,6 +256,8 @@ put_once(struct s3 *s3, const char *key, bool hot, const struct s3_body *body, b
     headers_free(&headers);
     if (rc < 0)
         return rc;
+    if (conditional)
+        learn_guarded(s3, &answer);
     rc = check_encrypted(s3, &answer);
     if (rc == 0)
         rc = check_stored(s3, key, body, &answer);
@@ -282,15 +293,13 @@ s3_put_object(void *handle, const struct pgcask_put *put, const void *data, size
     int rc = 0;
 
     s3_body_digest(data, size, body_needs_md5(s3) || unsure, &body);
-    if (!conditional)
+    if (!conditional || s3_known_get(s3, &s3->guarded) != S3_YES)
         rc = check_free(s3, key);
     if (rc == 0)
         rc = put_once(s3, key, hot, &body, conditional);
     if (rc == PGCASK_UNSUPPORTED && conditional) {
         s3_known_set(s3, &s3->conditional, S3_NO);
-        rc = check_free(s3, key);
-        if (rc == 0)
-            rc = put_once(s3, key, hot, &body, false);
+        rc = put_once(s3, key, hot, &body, false);
     }
     if (rc == PGCASK_EXISTS && unsure)
         rc = same_object(s3, key, size, body.crc32, body.md5_hex);

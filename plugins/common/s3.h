@@ -44,7 +44,8 @@ struct s3 {
     char *tagging;            /* x-amz-tagging's value for what need not be hot; NULL: none */
     pthread_mutex_t lock;     /* for what follows; a leaf */
     char *region, *host;       /* "eu-central-1", "s3.eu-central-1.amazonaws.com" (with :port) */
-    enum s3_known conditional; /* PUT with If-None-Match works */
+    enum s3_known conditional; /* a PUT with If-None-Match takes it; S3_NO: 501 */
+    enum s3_known guarded;     /* and it replaces nothing, so that no look is needed before it */
     enum s3_known checksums;   /* x-amz-checksum-crc32 is checked and told */
     enum s3_known bucket;      /* it is there */
     enum s3_known thaws;       /* cold objects are refused until RestoreObject */
