@@ -101,8 +101,12 @@ environment_identity_fetch(struct aws_search *search, struct aws_grant *ret_gran
 
 /* In this order. */
 static int (*const sources[])(struct aws_search *search, struct aws_grant *ret_grant) = {
-    settings_fetch,    environment_fetch,   environment_identity_fetch,
-    aws_profile_fetch, aws_container_fetch, aws_instance_fetch,
+    settings_fetch,
+    environment_fetch,
+    environment_identity_fetch,
+    aws_profile_fetch,
+    aws_container_fetch,
+    aws_instance_fetch,
 };
 
 static int

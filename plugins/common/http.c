@@ -50,6 +50,7 @@ struct exchange {
     size_t header_bytes;
     size_t limit;
     bool too_long;
+    bool unanswered;
     char error[CURL_ERROR_SIZE];
 };
 
@@ -155,16 +156,17 @@ exchange_read(char *out, size_t size, size_t count, void *ctx)
     return left;
 }
 
-/* A kept connection turned out to be closed: curl sends the same again on a new one. */
+/* A kept connection was closed before an answer came, and curl wants to send the same again by itself. Not so: whether the
+ * first one was carried out is for the caller to find out. */
 static int
 exchange_seek(void *ctx, curl_off_t offset, int origin)
 {
     struct exchange *exchange = ctx;
 
-    if (origin != SEEK_SET || offset < 0 || (uint64_t)offset > exchange->request->body_size)
-        return CURL_SEEKFUNC_FAIL;
-    exchange->sent = (size_t)offset;
-    return CURL_SEEKFUNC_OK;
+    (void)offset;
+    (void)origin;
+    exchange->unanswered = true;
+    return CURL_SEEKFUNC_FAIL;
 }
 
 static long
@@ -392,6 +394,8 @@ exchange_failed(const struct exchange *exchange, CURLcode code)
         pgcask_error("%s %.*s: the answer is longer than it may be", exchange->request->method, host, url);
         return PGCASK_FAILED;
     }
+    if (exchange->unanswered)
+        why = "the server closed the connection without an answer";
     pgcask_error("%s %.*s: %s", exchange->request->method, host, url, why);
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:

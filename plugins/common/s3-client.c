@@ -402,6 +402,8 @@ s3_exchange(struct s3 *s3, const struct s3_request *request, struct http_answer 
     http.headers = envelope.headers;
     pgcask_count(request_is_dear(request) ? PGCASK_COUNT_WRITES : PGCASK_COUNT_READS, 1);
     rc = http_send(s3->http, &http, ret_answer);
+    if (rc == 0 && ret_answer->resent && request->resent != NULL)
+        *request->resent = true;
     envelope_free(&envelope);
     if (rc == 0 && ret_answer->status >= 400 && strstr(ret_answer->body, "ExpiredToken") != NULL)
         aws_credentials_expired(s3->credentials, &keys);

@@ -36,7 +36,7 @@ struct upload {
     pthread_mutex_t lock; /* for parts; a leaf */
     struct part *parts;   /* by number - 1 */
     size_t part_count;    /* highest number seen */
-    bool asked;           /* to complete: the answer may have been lost */
+    bool asked;           /* to complete, and the answer was lost: it may have been done */
 };
 
 int
@@ -141,22 +141,40 @@ body_needs_md5(struct s3 *s3)
     return s3_known_get(s3, &s3->checksums) != S3_YES && !s3->sign_payload;
 }
 
+/* The entity tag is the MD5 of another body. Encrypted with KMS it has the form of one, and is none. */
+static bool
+is_other_md5(const struct s3 *s3, const struct s3_body *body, const struct http_answer *answer)
+{
+    const char *etag = http_answer_header(answer, "etag");
+    const char *sse = http_answer_header(answer, "x-amz-server-side-encryption");
+
+    if (*body->md5_hex == '\0' || etag == NULL || !s3_etag_is_md5(etag))
+        return false;
+    if (strcmp(s3->settings->sse, "kms") == 0 || (sse != NULL && strncmp(sse, "aws:kms", 7) == 0))
+        return false;
+    return strncmp(etag + (*etag == '"'), body->md5_hex, S3_MD5_HEX_TEXT - 1) != 0;
+}
+
 /* Compare what the server says of a body with what we sent; learn whether it knows checksums. */
 static int
 check_stored(struct s3 *s3, const char *key, const struct s3_body *body, const struct http_answer *answer)
 {
     const char *crc32 = http_answer_header(answer, "x-amz-checksum-crc32");
-    const char *etag = http_answer_header(answer, "etag");
 
     s3_known_set(s3, &s3->checksums, crc32 != NULL ? S3_YES : S3_NO);
     if (crc32 != NULL && strcmp(crc32, body->crc32) != 0) {
         pgcask_error("'%s': the server stored a body with CRC-32 %s, %s was sent", key, crc32, body->crc32);
         return PGCASK_RETRY;
     }
-    if (crc32 == NULL && *body->md5_hex != '\0' && etag != NULL && s3_etag_is_md5(etag) && strncmp(etag + (*etag == '"'), body->md5_hex, 32) != 0 &&
-        strcmp(s3->settings->sse, "kms") != 0) {
-        pgcask_error("'%s': the server stored a body with entity tag %s, MD5 %s was sent", key, etag, body->md5_hex);
+    if (crc32 == NULL && is_other_md5(s3, body, answer)) {
+        pgcask_error("'%s': the server stored a body with entity tag %s, MD5 %s was sent", key,
+                     http_answer_header(answer, "etag"), body->md5_hex);
         return PGCASK_RETRY;
+    }
+    if (crc32 == NULL && *body->md5 == '\0' && !s3->sign_payload) {
+        pgcask_error("'%s': the server does not confirm the checksum, and nothing else was sent to check the body with", key);
+        pgcask_hint("it does not know checksum = crc32: use checksum = md5, or sign_payload = yes");
+        return PGCASK_FAILED;
     }
     return 0;
 }
@@ -191,7 +209,7 @@ unsure_take(struct s3 *s3, const char *key)
     return found;
 }
 
-/* 0 when the object that is there has these bytes: by checksum, or by an entity tag that is an MD5. */
+/* 0 when the object that is there has these bytes: by checksum, or by an entity tag that is an MD5 ("" is none). */
 static int
 same_object(struct s3 *s3, const char *key, uint64_t size, const char *crc32, const char *etag)
 {
@@ -199,9 +217,14 @@ same_object(struct s3 *s3, const char *key, uint64_t size, const char *crc32, co
     bool same;
     int rc = s3_head(s3, key, &head);
 
+    if (rc == PGCASK_NOT_FOUND) {
+        pgcask_error("'%s' was there or about to be, and is not", key);
+        return PGCASK_RETRY;
+    }
     if (rc < 0)
         return rc;
-    same = head.size == size && ((*head.crc32 != '\0' && strcmp(head.crc32, crc32) == 0) || strcmp(head.etag, etag) == 0);
+    same = head.size == size && ((*head.crc32 != '\0' && strcmp(head.crc32, crc32) == 0) ||
+                                 (*etag != '\0' && strcmp(head.etag, etag) == 0));
     s3_head_free(&head);
     if (same)
         return 0;
@@ -236,13 +259,35 @@ learn_guarded(struct s3 *s3, const struct http_answer *answer)
     s3_known_set(s3, &s3->guarded, s3->amazon || version == NULL || strcmp(version, "null") == 0 ? S3_YES : S3_NO);
 }
 
-/* PGCASK_UNSUPPORTED: the server refused the condition, and knows no such thing. */
+/* Take away an object that is not what it must be. */
+static void
+undo(struct s3 *s3, const char *key)
+{
+    const struct s3_request request = { .method = "DELETE", .key = key, .what = "removing" };
+    struct http_answer answer;
+    int rc = s3_exchange(s3, &request, &answer);
+
+    if (rc < 0 || (answer.status >= 300 && answer.status != 404))
+        pgcask_warn("'%s' is not what it must be, and could not be removed", key);
+    if (rc == 0)
+        http_answer_free(&answer);
+}
+
 static int
-put_once(struct s3 *s3, const char *key, bool hot, const struct s3_body *body, bool conditional)
+check_put(struct s3 *s3, const char *key, const struct s3_body *body, const struct http_answer *answer)
+{
+    int rc = check_encrypted(s3, answer);
+
+    return rc < 0 ? rc : check_stored(s3, key, body, answer);
+}
+
+/* PGCASK_UNSUPPORTED: the server refused the condition, and knows no such thing. `resent` as in s3_request. */
+static int
+put_once(struct s3 *s3, const char *key, bool hot, const struct s3_body *body, bool conditional, bool *resent)
 {
     struct headers headers = { 0 };
     struct s3_request request = {
-        .method = "PUT", .key = key, .body = body->data, .body_size = body->size, .what = "writing"
+        .method = "PUT", .key = key, .body = body->data, .body_size = body->size, .what = "writing", .resent = resent
     };
     struct http_answer answer;
     int rc;
@@ -258,28 +303,13 @@ put_once(struct s3 *s3, const char *key, bool hot, const struct s3_body *body, b
         return rc;
     if (conditional)
         learn_guarded(s3, &answer);
-    rc = check_encrypted(s3, &answer);
-    if (rc == 0)
-        rc = check_stored(s3, key, body, &answer);
-    http_answer_free(&answer);
+    rc = check_put(s3, key, body, &answer);
     if (rc < 0) {
-        int code = rc == PGCASK_RETRY ? PGCASK_RETRY : PGCASK_FAILED;
-
-        return s3_undo(s3, key, code);
+        undo(s3, key);
+        rc = check_put(s3, key, body, &answer); /* its text once more: undo may have left another */
     }
-    return 0;
-}
-
-int
-s3_undo(struct s3 *s3, const char *key, int code)
-{
-    const struct s3_request request = { .method = "DELETE", .key = key, .what = "removing" };
-    struct http_answer answer;
-
-    if (s3_exchange(s3, &request, &answer) < 0) /* its text replaces ours, so it must not fail silently */
-        return code;
     http_answer_free(&answer);
-    return code;
+    return rc;
 }
 
 int
@@ -289,20 +319,26 @@ s3_put_object(void *handle, const struct pgcask_put *put, const void *data, size
     const char *key = pgcask_put_key(put);
     bool hot = pgcask_put_is_hot(put) != 0, unsure = unsure_take(s3, key);
     bool conditional = s3_known_get(s3, &s3->conditional) != S3_NO;
+    bool look = !conditional || s3_known_get(s3, &s3->guarded) != S3_YES;
     struct s3_body body;
     int rc = 0;
 
-    s3_body_digest(data, size, body_needs_md5(s3) || unsure, &body);
-    if (!conditional || s3_known_get(s3, &s3->guarded) != S3_YES)
+    s3_body_digest(data, size, body_needs_md5(s3), &body);
+    if (look)
         rc = check_free(s3, key);
     if (rc == 0)
-        rc = put_once(s3, key, hot, &body, conditional);
+        rc = put_once(s3, key, hot, &body, conditional, &unsure);
     if (rc == PGCASK_UNSUPPORTED && conditional) {
-        s3_known_set(s3, &s3->conditional, S3_NO);
-        rc = put_once(s3, key, hot, &body, false);
+        rc = look ? 0 : check_free(s3, key);
+        if (rc == 0)
+            rc = put_once(s3, key, hot, &body, false, &unsure);
+        if (rc == 0) /* else it was something else that the server cannot do */
+            s3_known_set(s3, &s3->conditional, S3_NO);
     }
-    if (rc == PGCASK_EXISTS && unsure)
+    if (rc == PGCASK_EXISTS && unsure) {
+        s3_body_digest(data, size, true, &body);
         rc = same_object(s3, key, size, body.crc32, body.md5_hex);
+    }
     if (rc == PGCASK_RETRY)
         unsure_add(s3, key);
     return rc;
@@ -541,7 +577,7 @@ complete_check(const struct upload *upload, const struct http_answer *answer, co
 }
 
 static int
-complete_send(struct s3 *s3, const struct upload *upload, const struct s3_whole *whole)
+complete_send(struct s3 *s3, struct upload *upload, const struct s3_whole *whole)
 {
     bool checksums = s3_known_get(s3, &s3->checksums) == S3_YES;
     CLEANUP_FREE char *text = complete_text(upload, checksums);
@@ -557,27 +593,34 @@ complete_send(struct s3 *s3, const struct upload *upload, const struct s3_whole 
         .body = text,
         .body_size = strlen(text),
         .what = "completing",
+        .resent = &upload->asked,
     };
     struct http_answer answer;
     int rc = s3_send(s3, &request, &answer);
 
     if (rc < 0)
-        return upload_gone(rc);
+        return rc;
     rc = complete_check(upload, &answer, whole);
+    if (rc == PGCASK_FAILED) {
+        undo(s3, upload->key);
+        rc = complete_check(upload, &answer, whole); /* its text once more: undo may have left another */
+    }
     http_answer_free(&answer);
-    return rc == PGCASK_FAILED ? s3_undo(s3, upload->key, rc) : rc;
+    return rc;
 }
 
 /* No part at all: an empty object. */
 static int
-complete_empty(struct s3 *s3, const struct upload *upload)
+complete_empty(struct s3 *s3, struct upload *upload)
 {
     struct s3_body body;
     int rc = check_free(s3, upload->key);
 
     s3_body_digest("", 0, true, &body);
     if (rc == 0)
-        rc = put_once(s3, upload->key, upload->hot, &body, false);
+        rc = put_once(s3, upload->key, upload->hot, &body, false, &upload->asked);
+    if (rc == PGCASK_EXISTS && upload->asked)
+        rc = same_object(s3, upload->key, 0, body.crc32, body.md5_hex);
     if (rc == 0 && abort_upload(s3, upload->key, upload->id) < 0)
         pgcask_warn("'%s' is written, but its upload stays until it is swept", upload->key);
     return rc;
@@ -591,20 +634,19 @@ s3_put_commit(void *handle, void *ctx, uint64_t size)
     struct s3_whole whole;
     int rc;
 
-    if (upload->part_count == 0) {
+    if (upload->part_count == 0)
         rc = complete_empty(s3, upload);
+    else {
+        complete_digest(upload, &whole);
+        /* Several servers ignore the condition of a completion, so a look comes before it. */
+        rc = check_free(s3, upload->key);
         if (rc == 0)
-            upload_free(upload);
-        return rc;
+            rc = complete_send(s3, upload, &whole);
+        /* The first of two tries may have done it although its answer was lost: then the key is taken, or the upload gone. */
+        if ((rc == PGCASK_EXISTS || rc == PGCASK_NOT_FOUND) && upload->asked)
+            rc = same_object(s3, upload->key, size, whole.crc32, whole.etag);
+        rc = upload_gone(rc);
     }
-    complete_digest(upload, &whole);
-    /* Several servers ignore the condition of a completion, so a look comes before it; and the first of two tries may
-     * have done it although its answer was lost. */
-    rc = check_free(s3, upload->key);
-    if (rc == 0)
-        rc = complete_send(s3, upload, &whole);
-    else if (rc == PGCASK_EXISTS && upload->asked)
-        rc = same_object(s3, upload->key, size, whole.crc32, whole.etag);
     if (rc == PGCASK_RETRY)
         upload->asked = true;
     if (rc == 0)

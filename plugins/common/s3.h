@@ -74,6 +74,7 @@ struct s3_request {
     size_t into_size;
     size_t limit;
     const char *what;                /* for messages: "reading", "writing part 7 of", … */
+    bool *resent;                    /* set to true when the server may have heard it twice; may be NULL */
 };
 
 /* 0 for a 2xx answer that is no error document, else a code of pgcask-plugin.h with text and cure. `ret_answer` (may be
@@ -149,8 +150,5 @@ int s3_lock_check(struct s3 *s3);
 /* The text of one element of a bucket's sub-resource ("versioning", …), owned by the caller; *ret_text stays NULL where the
  * server has none. */
 int s3_bucket_ask(struct s3 *s3, const char *subresource, const char *path, char **ret_text);
-/* Take away an object that is not what it must be; returns `code`. */
-int s3_undo(struct s3 *s3, const char *key, int code);
-
 
 #endif
