@@ -56,7 +56,8 @@ optional_whole_existing(struct conform *conform)
         return conform_lacks("put_object");
     rc = conform_put(conform, key, 31, 700);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(sizes); i++)
-        rc = conform_expect(conform_put(conform, key, 32, sizes[i]), PGCASK_EXISTS, "put_object to a key that is taken");
+        rc =
+            conform_expect(conform_put(conform, key, 32, sizes[i]), PGCASK_EXISTS, "put_object to a key that is taken");
     if (rc == 0)
         rc = conform_holds(conform, conform->storage, key, 31, 700);
     return rc < 0 ? rc : storage_remove(conform->storage, key);
@@ -83,8 +84,9 @@ batch_fill(const struct conform *conform, struct strv *keys)
         strv_add(keys, key);
     }
     while (keys->len < 1000) {
-        CLEANUP_FREE char *name = keys->len % 4 == 0 ? mem_printf("batch/never/%zu/%s/%s", keys->len, component, component)
-                                                     : mem_printf("batch/never/%zu", keys->len);
+        CLEANUP_FREE char *name = keys->len % 4 == 0
+                                      ? mem_printf("batch/never/%zu/%s/%s", keys->len, component, component)
+                                      : mem_printf("batch/never/%zu", keys->len);
         CLEANUP_FREE char *key = conform_key(conform, name);
 
         strv_add(keys, key);
@@ -142,7 +144,8 @@ optional_hot(struct conform *conform)
     if (rc == 0 && object.tier != PGCASK_TIER_HOT)
         rc = error_set(PGCASK_FAILED, "stat says that it is %s", optional_tier_word(object.tier));
     if (rc == 0 && (list.len != 1 || list.objects[0].tier != PGCASK_TIER_HOT))
-        rc = error_set(PGCASK_FAILED, "list says that it is %s", list.len == 1 ? optional_tier_word(list.objects[0].tier) : "not there");
+        rc = error_set(PGCASK_FAILED, "list says that it is %s",
+                       list.len == 1 ? optional_tier_word(list.objects[0].tier) : "not there");
     if (rc == 0)
         rc = conform_holds(conform, conform->storage, key, 34, 60);
     return rc < 0 ? rc : storage_remove(conform->storage, key);
@@ -157,7 +160,8 @@ optional_thaw(struct conform *conform)
 
     if (!HAS(conform, thaw))
         return error_set(CONFORM_SKIPPED, "the store never has cold objects");
-    rc = conform_expect(storage_thaw(conform->storage, missing, 1, "standard"), PGCASK_NOT_FOUND, "thaw of a missing object");
+    rc = conform_expect(storage_thaw(conform->storage, missing, 1, "standard"), PGCASK_NOT_FOUND,
+                        "thaw of a missing object");
     if (rc == 0)
         rc = storage_put_object(conform->storage, key, data, 60, true);
     if (rc == 0)
@@ -167,7 +171,7 @@ optional_thaw(struct conform *conform)
     return storage_remove(conform->storage, key);
 }
 
-/* Only where an object turns cold as soon as it is written. Whether it ever thaws takes longer than anybody would wait. */
+/* Only where an object turns cold as soon as it is written. Whether it thaws takes longer than anybody would wait. */
 static int
 optional_cold(struct conform *conform)
 {
@@ -195,7 +199,8 @@ optional_cold(struct conform *conform)
     if (rc == 0 && object.tier == PGCASK_TIER_COLD)
         rc = error_set(PGCASK_FAILED, "stat says that it is cold, but it was asked for");
     if (rc == 0)
-        rc = conform_expect(storage_thaw(conform->storage, key, 1, "standard"), PGCASK_COLD, "thaw of one that is on its way");
+        rc = conform_expect(storage_thaw(conform->storage, key, 1, "standard"), PGCASK_COLD,
+                            "thaw of one that is on its way");
     return rc < 0 ? rc : storage_remove(conform->storage, key);
 }
 

@@ -238,8 +238,8 @@ race_begin(struct conform *conform, struct race *race)
     return rc;
 }
 
-/* What is there must be the work of one who was told that he succeeded. Not every server can refuse the second of two at
- * the same time: that is told, but it does not fail, for pgcask's keys are its own. */
+/* What is there must be the work of one who was told that he succeeded. Not every server can refuse the second of two
+ * at the same time: that is told, but it does not fail, for pgcask's keys are its own. */
 static int
 race_judge(struct conform *conform, struct race *race)
 {
@@ -254,8 +254,8 @@ race_judge(struct conform *conform, struct race *race)
     }
     error_clear();
     if (!there)
-        return error_set(PGCASK_FAILED, "%u of %d writers of one key succeeded, and none of their objects is there", winners,
-                         CONFORM_THREADS);
+        return error_set(PGCASK_FAILED, "%u of %d writers of one key succeeded, and none of their objects is there",
+                         winners, CONFORM_THREADS);
     return winners == 1 ? 0
                         : error_set(CONFORM_SKIPPED, "the store cannot: %u of %d succeeded at the same time", winners,
                                     CONFORM_THREADS);

@@ -14,7 +14,7 @@ enum {
     PACE_BURST_MS = 250, /* a bucket holds what this time brings */
     PACE_UNIT = 1000,    /* a level is in bytes * 1000: what a rate brings in a millisecond is then exact */
 };
-static const uint64_t take_max = UINT64_C(1) << 50;       /* more at once would not fit the level; no part is that large */
+static const uint64_t take_max = UINT64_C(1) << 50; /* more at once would not fit the level; no part is that large */
 static const int64_t owed_max = (int64_t)PACE_UNIT << 51; /* some 70 years at 1 MiB/s */
 
 void

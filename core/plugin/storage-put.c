@@ -202,7 +202,7 @@ storage_call_abort(struct storage_put *put)
         (void)error_put(&error);
 }
 
-/* The object is there, by an answer of this store to this put, and must not be: take it away, keep the caller's error. */
+/* By its answers to this put the store has the object, and must not: take it away, keep the caller's error. */
 static void
 storage_put_undo(struct storage_put *put)
 {

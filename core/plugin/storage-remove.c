@@ -62,8 +62,9 @@ batch_remove_once(struct storage *storage, struct batch *batch)
     if (!batch_settle(batch))
         return error_set(PGCASK_FAILED, "remove_many set a flag to something else than 0 or 1");
     if (rc == 0 && batch->len > 0)
-        return error_set(PGCASK_FAILED, "remove_many says it is done, but %zu of %zu objects are left, the first is '%s'",
-                         batch->len, given, batch->keys[0]);
+        return error_set(PGCASK_FAILED,
+                         "remove_many says it is done, but %zu of %zu objects are left, the first is '%s'", batch->len,
+                         given, batch->keys[0]);
     if (rc < 0 && rc != PGCASK_UNSUPPORTED && batch->len == 0)
         return error_context(PGCASK_FAILED, "remove_many failed, but says that all %zu objects are gone", given);
     return rc;

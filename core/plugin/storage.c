@@ -131,7 +131,7 @@ storage_call_open(struct storage *storage, const void *settings, unsigned flags)
     if (calls->check_settings != NULL)
         rc = INSTANCE_CALL(&storage->base, "check_settings", calls->check_settings(settings));
     if (rc < 0)
-        return rc;
+        return rc == ERROR_CANCELLED ? rc : ERROR_USAGE;
     rc = INSTANCE_CALL(&storage->base, "open", calls->open(settings, flags, &storage->handle));
     if (rc < 0)
         return rc;

@@ -51,6 +51,7 @@ struct exchange {
     size_t limit;
     bool too_long;
     bool unanswered;
+    bool cleaning_up; /* the run was stopped before this began: what still comes is to leave no trace */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -148,7 +149,7 @@ exchange_read(char *out, size_t size, size_t count, void *ctx)
     if (left == 0)
         return 0;
     pgcask_pace(left);
-    if (pgcask_cancelled())
+    if (!exchange->cleaning_up && pgcask_cancelled())
         return CURL_READFUNC_ABORT;
     memcpy(out, (const char *)exchange->request->body + exchange->sent, left);
     exchange->sent += left;
@@ -288,12 +289,13 @@ exchange_header(char *data, size_t size, size_t count, void *ctx)
 static int
 exchange_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
-    (void)ctx;
+    const struct exchange *exchange = ctx;
+
     (void)down_total;
     (void)down;
     (void)up_total;
     (void)up;
-    return pgcask_cancelled();
+    return !exchange->cleaning_up && pgcask_cancelled();
 }
 
 /* ---- one request ---- */
@@ -328,6 +330,7 @@ exchange_set_body(struct exchange *exchange)
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, exchange_header);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
     (void)curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, exchange_progress);
+    (void)curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     (void)curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER_BYTES);
@@ -445,6 +448,7 @@ http_send(struct http *http, const struct http_request *request, struct http_ans
     }
     exchange.curl = exchange.client->curl;
     exchange.answer.body = plain_strdup("");
+    exchange.cleaning_up = pgcask_cancelled() != 0;
     exchange_set_connection(http, &exchange);
     exchange_set_body(&exchange);
     (void)curl_easy_setopt(exchange.curl, CURLOPT_HTTPHEADER, headers);

@@ -125,7 +125,8 @@ more_stat(void *handle, const char *key, struct pgcask_listing *listing)
         tier = asked && MORE != COLD_FORGOTTEN ? PGCASK_TIER_THAWING : PGCASK_TIER_COLD;
     else if (MORE == TIER_COLD)
         tier = PGCASK_TIER_COLD;
-    rc = object != NULL ? pgcask_listing_add_tiered(listing, key, object->size, object->mtime_s, tier, 0) : not_found(key);
+    rc = object != NULL ? pgcask_listing_add_tiered(listing, key, object->size, object->mtime_s, tier, 0)
+                        : not_found(key);
     (void)pthread_mutex_unlock(&lock);
     return rc;
 }
@@ -140,7 +141,8 @@ more_list(void *handle, const char *prefix, struct pgcask_listing *listing)
          object = object->next)
         if (strncmp(object->key, prefix, strlen(prefix)) == 0)
             rc = pgcask_listing_add_tiered(listing, object->key, object->size, object->mtime_s,
-                                           MORE == TIER_UNKNOWN && is_called(object->key, "/hot") ? 7 : PGCASK_TIER_HOT, 0);
+                                           MORE == TIER_UNKNOWN && is_called(object->key, "/hot") ? 7 : PGCASK_TIER_HOT,
+                                           0);
     (void)pthread_mutex_unlock(&lock);
     return rc;
 }

@@ -231,6 +231,18 @@ END
     proven
 }
 
+test_an_interrupted_backup_leaves_nothing()
+{
+    s3_scene interrupted
+    through "$S3_ENDPOINT" "bandwidth = 4MiB"
+    start_bg pgcask backup daily
+    wait_until 60 upload_began
+    kill -INT "$bg_pid"
+    ended "$bg_pid"
+    equal "$code" 1 "exit code of the backup"
+    only_the_label
+}
+
 test_two_hosts_write_to_one_prefix()
 {
     s3_scene hosts

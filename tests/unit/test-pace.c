@@ -35,15 +35,15 @@ static const struct {
         int64_t wait_ms;
     } takes[4];
 } take_rows[] = {
-    { { { 5000, 250000, 0 }, { 5000, 1, 1 } } },                                 /* what is in it is free, the rest is not */
-    { { { 5000, 1250000, 1000 } } },                                             /* a large one owes all but the bucket */
-    { { { 5000, 250000, 0 }, { 5100, 100000, 0 }, { 5100, 100000, 100 } } },     /* time fills it */
-    { { { 5000, 250000, 0 }, { 9000, 250000, 0 }, { 9000, 50000, 50 } } },       /* but only up to the brim */
-    { { { 5000, 1250000, 1000 }, { 5400, 1000, 601 } } },                        /* debts are paid off by time, too */
-    { { { 5000, 650000, 400 }, { 5000, 600000, 1000 }, { 5000, 500, 1001 } } },  /* threads stand in a line */
-    { { { 5000, 250000, 0 }, { 4000, 1000, 1 }, { 5001, 0, 0 } } },              /* a clock read earlier changes nothing */
-    { { { 5000, 250000, 0 }, { 5000, 1500, 2 }, { 5001, 0, 1 } } },              /* what is left of a millisecond counts */
-    { { { 5000, 0, 0 } } },                                                      /* nothing is free */
+    { { { 5000, 250000, 0 }, { 5000, 1, 1 } } },                                /* what is in it is free, no more */
+    { { { 5000, 1250000, 1000 } } },                                            /* a large one owes the rest */
+    { { { 5000, 250000, 0 }, { 5100, 100000, 0 }, { 5100, 100000, 100 } } },    /* time fills it */
+    { { { 5000, 250000, 0 }, { 9000, 250000, 0 }, { 9000, 50000, 50 } } },      /* but only up to the brim */
+    { { { 5000, 1250000, 1000 }, { 5400, 1000, 601 } } },                       /* debts are paid off by time, too */
+    { { { 5000, 650000, 400 }, { 5000, 600000, 1000 }, { 5000, 500, 1001 } } }, /* threads stand in a line */
+    { { { 5000, 250000, 0 }, { 4000, 1000, 1 }, { 5001, 0, 0 } } },             /* an earlier clock changes nothing */
+    { { { 5000, 250000, 0 }, { 5000, 1500, 2 }, { 5001, 0, 1 } } },             /* half a millisecond counts */
+    { { { 5000, 0, 0 } } },                                                     /* nothing is free */
 };
 
 START_TEST(bytes_cost_time)

@@ -10,8 +10,10 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "plugin/opaque.h"
+#include "unit-talk.h"
 #include "unit-told.h"
 
 /* ---- check ---- */
@@ -77,7 +79,8 @@ check(bool fix)
 START_TEST(findings_are_handed_on)
 {
     told.says[0].text = "versions are kept", told.says[0].outcome = PGCASK_CHECK_OK;
-    told.says[1].text = "a rule\nwas missing", told.says[1].outcome = PGCASK_CHECK_FIXED, told.says[1].cure = "look\nat it";
+    told.says[1].text = "a rule\nwas missing", told.says[1].outcome = PGCASK_CHECK_FIXED,
+    told.says[1].cure = "look\nat it";
     told.says[2].text = "no right to list", told.says[2].outcome = PGCASK_CHECK_BAD;
     ck_assert_int_eq(check(true), 0);
     ck_assert_str_eq(told.heard.data, "0 versions are kept|;1 a rule was missing|look at it;3 no right to list|;");
@@ -197,7 +200,8 @@ START_TEST(thaw_asks_and_tells_the_answer)
     memset(&thawed, 0, sizeof thawed);
     fake_plugin.storage.thaw = fake_thaw;
     fake.answers[0] = thaw_rows[_i].answer;
-    ck_assert_int_eq(storage_thaw(storage, thaw_rows[_i].key, thaw_rows[_i].days, thaw_rows[_i].tier), thaw_rows[_i].code);
+    ck_assert_int_eq(storage_thaw(storage, thaw_rows[_i].key, thaw_rows[_i].days, thaw_rows[_i].tier),
+                     thaw_rows[_i].code);
     ck_assert_uint_eq(thawed.calls, thaw_rows[_i].calls);
     if (thawed.calls > 0) {
         ck_assert_int_eq(thawed.days, thaw_rows[_i].days);
@@ -305,6 +309,24 @@ START_TEST(what_a_call_counts_is_the_stores)
 }
 END_TEST
 
+START_TEST(closing_tells_what_was_counted)
+{
+    CLEANUP_FREE char *said = NULL;
+    struct talk talk = talk_begin(STDERR_FILENO);
+    struct storage *quiet = storage;
+
+    log_set_level(LOG_LEVEL_INFO);
+    open_fake(PGCASK_THREADS_PARALLEL, 0);
+    fake_plugin.storage.remove = counting_remove;
+    ck_assert_int_eq(storage_remove(storage, "key"), 0);
+    storage_close(storage);
+    storage_close(quiet); /* nothing was counted, nothing is told */
+    storage = NULL;
+    said = talk_end(&talk);
+    ck_assert_str_eq(said, "INFO: store 'test': 5 requests (2 writing, 3 reading), 400 B sent, 4.9 KiB received\n");
+}
+END_TEST
+
 static Suite *
 storage_check_suite(void)
 {
@@ -325,6 +347,7 @@ storage_check_suite(void)
     tcase_add_test(rest, a_plugin_without_thaw_says_so);
     tcase_add_loop_test(rest, stat_and_list_tell_the_tier, 0, ARRAY_LEN(tier_rows));
     tcase_add_test(rest, what_a_call_counts_is_the_stores);
+    tcase_add_test(rest, closing_tells_what_was_counted);
     suite_add_tcase(suite, rest);
     return suite;
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "plugin/storage-private.h"
 #include "unit-told.h"
 
 /* What put_object was given. */
@@ -319,11 +320,60 @@ START_TEST(parts_from_two_threads_begin_once)
 }
 END_TEST
 
+/* ---- bandwidth ---- */
+
+enum { RATE = 1000000, BUCKET = RATE / 4 };
+
+/* What was taken out of the store's bucket so far, with a clock that stands still. */
+static int64_t
+taken(void)
+{
+    return BUCKET - storage->base.pace.level / 1000;
+}
+
+static void
+setup_paced(void)
+{
+    static const struct config_store policy = { .required = 1, .parallel = 1, .bandwidth = RATE };
+
+    setup_whole();
+    storage_close(storage);
+    ck_assert_int_eq(storage_open_plugin("test", &fake_plugin, NULL, &policy, 0, &storage), 0);
+    pace_end(&storage->base.pace);
+    pace_init(&storage->base.pace, RATE, INT64_MAX);
+}
+
+START_TEST(what_is_moved_is_taken_from_the_bandwidth)
+{
+    struct storage_put *put;
+    char data[30];
+
+    ck_assert_int_eq(storage_put_object(storage, "whole", bytes, 40, false), 0);
+    ck_assert_int_eq(taken(), 40);
+    ck_assert_int_eq(storage_put_begin(storage, "parts", 0, false, &put), 0);
+    ck_assert_int_eq(storage_put_part(put, 1, 0, bytes, 100), 0);
+    ck_assert_int_eq(taken(), 140);
+    storage_put_abort(put);
+    ck_assert_int_eq(storage_get(storage, "whole", 0, data, sizeof data), 0);
+    ck_assert_int_eq(taken(), 170);
+    ck_assert_int_eq(storage_remove(storage, "whole"), 0);
+    ck_assert_int_eq(taken(), 170);
+}
+END_TEST
+
+START_TEST(what_failed_is_not)
+{
+    fake.answers[0] = PGCASK_FAILED;
+    ck_assert_int_eq(storage_put_object(storage, "whole", bytes, 40, false), PGCASK_FAILED);
+    ck_assert_int_eq(taken(), 0);
+}
+END_TEST
+
 static Suite *
 storage_put_suite(void)
 {
     Suite *suite = suite_create("storage-put");
-    TCase *parts = tcase_create("parts"), *wholes = tcase_create("whole objects");
+    TCase *parts = tcase_create("parts"), *wholes = tcase_create("whole objects"), *paced = tcase_create("bandwidth");
 
     tcase_add_checked_fixture(parts, setup, teardown);
     tcase_add_test(parts, a_commit_is_confirmed_by_stat);
@@ -345,6 +395,10 @@ storage_put_suite(void)
     tcase_add_test(wholes, without_put_object_a_whole_object_is_its_first_part);
     tcase_add_test(wholes, parts_from_two_threads_begin_once);
     suite_add_tcase(suite, wholes);
+    tcase_add_checked_fixture(paced, setup_paced, teardown);
+    tcase_add_test(paced, what_is_moved_is_taken_from_the_bandwidth);
+    tcase_add_test(paced, what_failed_is_not);
+    suite_add_tcase(suite, paced);
     return suite;
 }
 

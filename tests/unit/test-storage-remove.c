@@ -170,7 +170,8 @@ START_TEST(success_with_objects_left_is_not_believed)
 {
     fake_plugin.storage.remove_many = lies_about_half;
     ck_assert_int_eq(remove_keys(4), PGCASK_FAILED);
-    ck_assert_str_eq(error_text(), "store 'test': remove_many says it is done, but 2 of 4 objects are left, the first is '1'");
+    ck_assert_str_eq(error_text(),
+                     "store 'test': remove_many says it is done, but 2 of 4 objects are left, the first is '1'");
 }
 END_TEST
 
