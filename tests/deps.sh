@@ -5,23 +5,26 @@
 #
 #   tests/deps.sh MODE...
 #     build       compile, install and run the unit tests
-#     test        build, and what the tests run against (PostgreSQL, age, zstd …)
+#     test        build, and what the tests run against (PostgreSQL, Ceph, age, zstd …)
 #     quickstart  build, and what quickstart.sh shows
 #     ci          test, and the second compiler, its sanitizers, shellcheck, make distcheck
+#     extended    test, and what makes chroots of other Debian releases with newer servers
 #
 # Does nothing, and needs no root, when all is present. No daemon is started and no
 # PostgreSQL cluster is made on the way. Exit 1: something is missing and cannot be installed.
 set -eu
 
 build='autoconf automake libtool pkg-config gcc make libc6-dev libssl-dev libpq-dev libinih-dev libzstd-dev
-    libxxhash-dev libjansson-dev check perl'
+    libxxhash-dev libjansson-dev libcurl4-openssl-dev libexpat1-dev zlib1g-dev check perl'
 server='postgresql-15 postgresql-client-15 age zstd'
-test="$server python3 jq xxhash strace procps"
+s3='ceph-mon ceph-osd radosgw ceph-common openssl curl awscli'
+test="$server $s3 python3 jq xxhash strace procps"
 ci='clang libclang-rt-14-dev git shellcheck xz-utils'
+extended='mmdebstrap debian-archive-keyring util-linux'
 
 usage()
 {
-    sed -n '/^#   tests/,/^#     ci/s/^#   \{0,1\}//p' "$0" >&2
+    sed -n '/^#   tests/,/^#     extended/s/^#   \{0,1\}//p' "$0" >&2
     exit 2
 }
 
@@ -32,6 +35,7 @@ packages_of()
         test) echo "$build $test" ;;
         quickstart) echo "$build $server" ;;
         ci) echo "$build $test $ci" ;;
+        extended) echo "$build $test $extended" ;;
         *) usage ;;
     esac
 }

@@ -9,6 +9,8 @@
 #     --sanitizers     with AddressSanitizer and UndefinedBehaviorSanitizer
 #     --werror         compiler warnings are errors
 #     --build-only     compile everything, the tests too, and run none
+#     --extended       also tests/extended: servers of other Debian releases, in chroots that are made when missing
+#                      (root only, 1 GiB on disk in PGCASK_SERVERS_DIR, default ~/.cache/pgcask-servers)
 #     --no-deps        do not look for missing packages
 #
 # Ends with one line `N passed, N failed, N skipped` and exit code 1 when anything failed. A test
@@ -27,6 +29,7 @@ suffix=
 configure=()
 deps='test'
 build_only=
+extended=
 while [ $# -gt 0 ]; do
     case $1 in
         --build) build=${2:?} && shift ;;
@@ -34,6 +37,7 @@ while [ $# -gt 0 ]; do
         --sanitizers) configure+=(--enable-sanitizers) && suffix=$suffix-sanitizers ;;
         --werror) configure+=(--enable-werror) ;;
         --build-only) build_only=1 ;;
+        --extended) extended=1 ;;
         --no-deps) deps= ;;
         -*) usage ;;
         *) break ;;
@@ -112,8 +116,23 @@ summarize()
     [ "$failed" = 0 ]
 }
 
+# Said aloud: the first time it loads some 250 MB.
+setup_servers()
+{
+    local script
+
+    if [ "$(id -u)" != 0 ]; then
+        step "not root: tests that need a chroot will be skipped"
+        return
+    fi
+    for script in ceph-new.sh swift.sh; do
+        step "$script setup"
+        "$top/tests/servers/$script" setup || give_up "the chroot of $script could not be made"
+    done
+}
+
 if [ -n "$deps" ]; then
-    "$top/tests/deps.sh" "$deps" || give_up "packages are missing"
+    "$top/tests/deps.sh" "$deps" ${extended:+extended} || give_up "packages are missing"
 fi
 "$top/tests/build.sh" "$build" "${configure[@]}" || give_up "the build failed"
 build=$(cd "$build" && pwd)
@@ -126,11 +145,17 @@ if [ -n "$build_only" ]; then
     echo "1 passed, 0 failed, 0 skipped"
     exit
 fi
+[ -z "$extended" ] || setup_servers
 step "make check"
 find "$build" -name '*.trs' -exec rm -f {} +
+code=0
 if [ $# -gt 0 ]; then
-    make -C "$build" -j "$jobs" check TESTS="$*" >"$build/check.log" 2>&1
+    make -C "$build" -j "$jobs" check TESTS="$*" >"$build/check.log" 2>&1 || code=$?
 else
-    make -C "$build" -j "$jobs" check >"$build/check.log" 2>&1
+    make -C "$build" -j "$jobs" check >"$build/check.log" 2>&1 || code=$?
+    if [ -n "$extended" ]; then # one after the other: each starts servers of its own
+        step "extended tests"
+        make -C "$build" check TESTS="$(cd "$top" && echo tests/extended/test-*.sh)" >>"$build/check.log" 2>&1 || code=$?
+    fi
 fi
-summarize $?
+summarize $code

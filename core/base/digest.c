@@ -119,3 +119,11 @@ digest_kind_of(const char *text)
     return strncmp(text, kinds[DIGEST_SHA256].prefix, strlen(kinds[DIGEST_SHA256].prefix)) == 0 ? DIGEST_SHA256
                                                                                                : DIGEST_XXH3;
 }
+
+int
+digest_compare(const char *what, const char *seen, const char *wanted)
+{
+    if (strcmp(seen, wanted) == 0)
+        return 0;
+    return error_set(ERROR_CORRUPT, "%s is %s, the manifest says %s", what, seen, wanted);
+}

@@ -21,6 +21,9 @@ char *digest_end(struct digest *digest); /* "xxh3-128:<32 hex>" or "sha256:<64 h
 void digest_free(struct digest *digest);
 CLEANUP_DEFINE(struct digest, digest_free)
 
+/* ERROR_CORRUPT unless they are equal; `what`: "the digest of …". */
+int digest_compare(const char *what, const char *seen, const char *wanted);
+
 char *digest_of(enum digest_kind kind, const void *data, size_t len);
 /* Known algorithm and the right number of hex digits; ERROR_CORRUPT otherwise. */
 int digest_check_text(const char *text);

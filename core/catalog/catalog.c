@@ -20,18 +20,31 @@ catalog_compare(const void *a, const void *b)
     return strcmp(((const struct catalog_backup *)a)->id, ((const struct catalog_backup *)b)->id);
 }
 
-/* The first `sorted` ones are those of the stores before, in order. Those of this store come in order, too, so it is either
- * the one that was added last or among the others. */
+/* Among the first `len`, which are in order. */
+static struct catalog_backup *
+catalog_search(const struct catalog *catalog, size_t len, const char *id)
+{
+    const struct catalog_backup wanted = { .id = (char *)id };
+
+    return len > 0 ? bsearch(&wanted, catalog->backups, len, sizeof *catalog->backups, catalog_compare) : NULL;
+}
+
+struct catalog_backup *
+catalog_get(const struct catalog *catalog, const char *id)
+{
+    return catalog_search(catalog, catalog->len, id);
+}
+
+/* The first `sorted` ones are those of the stores before. Those of this store come in order, too, so it is either the one
+ * that was added last or among the others. */
 static struct catalog_backup *
 catalog_backup(struct catalog *catalog, size_t sorted, const char *id)
 {
-    const struct catalog_backup wanted = { .id = (char *)id };
-    struct catalog_backup *backup = NULL;
+    struct catalog_backup *backup;
 
     if (catalog->len > sorted && strcmp(catalog->backups[catalog->len - 1].id, id) == 0)
         return &catalog->backups[catalog->len - 1];
-    if (sorted > 0)
-        backup = bsearch(&wanted, catalog->backups, sorted, sizeof *catalog->backups, catalog_compare);
+    backup = catalog_search(catalog, sorted, id);
     if (backup != NULL)
         return backup;
     MEM_GROW(catalog->backups, catalog->len, catalog->cap);
@@ -53,6 +66,14 @@ catalog_copy(struct catalog_backup *backup, size_t store)
 }
 
 static void
+catalog_add_object(struct catalog_copy *copy, const struct storage_object *object)
+{
+    MEM_GROW(copy->objects, copy->keys.len, copy->object_cap);
+    copy->objects[copy->keys.len] = (struct catalog_object){ object->size, object->tier, object->until_s };
+    strv_add(&copy->keys, object->key);
+}
+
+static void
 catalog_add(struct catalog *catalog, size_t sorted, size_t store, const struct storage_object *object)
 {
     const char *key = object->key;
@@ -64,7 +85,7 @@ catalog_add(struct catalog *catalog, size_t sorted, size_t store, const struct s
         return;
     }
     copy = catalog_copy(catalog_backup(catalog, sorted, parsed.id), store);
-    strv_add(&copy->keys, key);
+    catalog_add_object(copy, object);
     copy->manifest |= parsed.manifest;
     if (parsed.manifest)
         copy->manifest_size = object->size;
@@ -113,8 +134,10 @@ catalog_free(struct catalog *catalog)
     for (size_t i = 0; i < catalog->len; i++) {
         struct catalog_backup *backup = &catalog->backups[i];
 
-        for (size_t j = 0; j < backup->len; j++)
+        for (size_t j = 0; j < backup->len; j++) {
             strv_free(&backup->copies[j].keys);
+            free(backup->copies[j].objects);
+        }
         manifest_free(backup->loaded);
         error_free(&backup->why);
         free(backup->copies);
@@ -152,6 +175,68 @@ catalog_state(const struct catalog_backup *backup)
     return best;
 }
 
+static int
+catalog_compare_key(const void *a, const void *b)
+{
+    return strcmp(a, *(char *const *)b);
+}
+
+const struct catalog_object *
+catalog_object(const struct catalog_copy *copy, const char *key)
+{
+    char *const *found = NULL;
+
+    if (copy->keys.len > 0)
+        found = bsearch(key, copy->keys.items, copy->keys.len, sizeof *copy->keys.items, catalog_compare_key);
+    return found != NULL ? &copy->objects[found - copy->keys.items] : NULL;
+}
+
+void
+catalog_tiers_add(struct catalog_tiers *tiers, int tier, int64_t until_s)
+{
+    tiers->count[tier]++;
+    if (until_s > 0 && (tiers->until_s == 0 || until_s < tiers->until_s))
+        tiers->until_s = until_s;
+}
+
+int
+catalog_tiers_worst(const struct catalog_tiers *tiers, int64_t *ret_until_s)
+{
+    static const int worst_first[] = { PGCASK_TIER_COLD, PGCASK_TIER_THAWING, PGCASK_TIER_THAWED };
+
+    for (size_t i = 0; i < ARRAY_LEN(worst_first); i++)
+        if (tiers->count[worst_first[i]] > 0) {
+            *ret_until_s = worst_first[i] == PGCASK_TIER_THAWED ? tiers->until_s : 0;
+            return worst_first[i];
+        }
+    *ret_until_s = 0;
+    return PGCASK_TIER_HOT;
+}
+
+int
+catalog_tier(const struct catalog_copy *copy, int64_t *ret_until_s)
+{
+    struct catalog_tiers tiers = { 0 };
+
+    for (size_t i = 0; i < copy->keys.len; i++)
+        catalog_tiers_add(&tiers, copy->objects[i].tier, copy->objects[i].until_s);
+    return catalog_tiers_worst(&tiers, ret_until_s);
+}
+
+bool
+catalog_tells_tiers(const struct catalog *catalog, size_t store)
+{
+    for (size_t i = 0; i < catalog->len; i++)
+        for (size_t j = 0; j < catalog->backups[i].len; j++) {
+            const struct catalog_copy *copy = &catalog->backups[i].copies[j];
+
+            for (size_t k = 0; copy->store == store && k < copy->keys.len; k++)
+                if (copy->objects[k].tier != PGCASK_TIER_HOT)
+                    return true;
+        }
+    return false;
+}
+
 /* ---- choosing ---- */
 
 int
@@ -186,6 +271,7 @@ catalog_latest(const struct catalog *catalog, const char *job, const char *datab
 int
 catalog_find(const struct catalog *catalog, const char *id, const char *job, struct catalog_backup **ret_backup)
 {
+    struct catalog_backup *backup;
     int rc;
 
     if (strcmp(id, "latest") == 0)
@@ -193,11 +279,11 @@ catalog_find(const struct catalog *catalog, const char *id, const char *job, str
     rc = label_id_parse(id, NULL, NULL);
     if (rc < 0)
         return rc;
-    for (size_t i = 0; i < catalog->len; i++)
-        if (strcmp(catalog->backups[i].id, id) == 0 && catalog_exists(&catalog->backups[i])) {
-            *ret_backup = &catalog->backups[i];
-            return 0;
-        }
+    backup = catalog_get(catalog, id);
+    if (backup != NULL && catalog_exists(backup)) {
+        *ret_backup = backup;
+        return 0;
+    }
     (void)error_set(ERROR_USAGE, "cluster '%s' has no backup '%s'", catalog->cluster, id);
     return error_hint(ERROR_USAGE, "'pgcask list' shows what there is");
 }

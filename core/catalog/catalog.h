@@ -14,7 +14,6 @@ enum catalog_state { CATALOG_UNVERIFIED, CATALOG_GOOD, CATALOG_BAD };
 
 /* What a listing says of one object. */
 struct catalog_object {
-    const char *key; /* into the keys of its copy */
     uint64_t size;
     int tier;        /* PGCASK_TIER_…: some listings do not tell, and say hot */
     int64_t until_s; /* for PGCASK_TIER_THAWED; 0: not known */
@@ -27,9 +26,9 @@ struct catalog_copy {
     uint64_t manifest_size; /* bytes, as listed */
     enum catalog_state state; /* the newest verdict */
     int64_t verdict_s;
-    struct strv keys;  /* all of its objects */
-    struct catalog_object *objects; /* the same, sorted by key */
-    size_t object_len, object_cap;
+    struct strv keys;  /* all of its objects, in order */
+    struct catalog_object *objects; /* one for each key */
+    size_t object_cap;
 };
 
 struct catalog_backup {
@@ -59,14 +58,23 @@ int catalog_load(struct storage *const *stores, size_t count, const char *cluste
 void catalog_free(struct catalog *catalog);
 CLEANUP_DEFINE(struct catalog, catalog_free)
 
+/* By its id, finished or not; NULL: no store has anything of it. */
+struct catalog_backup *catalog_get(const struct catalog *catalog, const char *id);
 /* It has a manifest somewhere. */
 bool catalog_exists(const struct catalog_backup *backup);
 /* The best of its copies' states. */
 enum catalog_state catalog_state(const struct catalog_backup *backup);
 /* NULL: not listed. */
 const struct catalog_object *catalog_object(const struct catalog_copy *copy, const char *key);
-/* How the copy can be read, as far as the listing tells: cold when one of its objects is, else thawing, else thawed, until
- * the first of them is cold again. */
+/* How some objects together can be read: cold when one of them is, else thawing, else thawed, until the first of them is
+ * cold again. {0} at the beginning. */
+struct catalog_tiers {
+    size_t count[PGCASK_TIER_THAWED + 1];
+    int64_t until_s;
+};
+void catalog_tiers_add(struct catalog_tiers *tiers, int tier, int64_t until_s);
+int catalog_tiers_worst(const struct catalog_tiers *tiers, int64_t *ret_until_s);
+/* The same for a copy, as far as the listing tells. */
 int catalog_tier(const struct catalog_copy *copy, int64_t *ret_until_s);
 /* Has the listing of that store told of an object that is not hot? */
 bool catalog_tells_tiers(const struct catalog *catalog, size_t store);

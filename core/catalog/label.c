@@ -88,6 +88,18 @@ label_lease(const char *cluster, const char *host, int pid, const char *random)
     return mem_printf("%s/lease/%s-%d-%s.json", cluster, host, pid, random);
 }
 
+char *
+label_checks(const char *cluster)
+{
+    return mem_printf("%s/check/", cluster);
+}
+
+char *
+label_check(const char *cluster, const char *host, int pid, const char *random)
+{
+    return mem_printf("%s/check/%s-%d-%s", cluster, host, pid, random);
+}
+
 /* A member may be called so as well, after its database; but every member ends with .zst or .zst.age. */
 static bool
 label_is_verdict(const char *object)

@@ -7,6 +7,7 @@
  *   <cluster>/backup/<id>/manifest.json                 commit record, written last
  *   <cluster>/backup/<id>/verdict-<time>-good.json      outcome of a verify; also -bad
  *   <cluster>/lease/<host>-<pid>-<random>.json          work in progress
+ *   <cluster>/check/<host>-<pid>-<random>               written and removed again by 'pgcask check'
  *
  * An id is <UTC time>-<job>, such as 20261122T020000Z-daily.
  */
@@ -31,6 +32,8 @@ char *label_object(const char *cluster, const char *id, const char *object);
 char *label_verdict(const char *cluster, const char *id, int64_t when_s, bool good);
 char *label_leases(const char *cluster);                                    /* "<cluster>/lease/" */
 char *label_lease(const char *cluster, const char *host, int pid, const char *random);
+char *label_checks(const char *cluster);                                    /* "<cluster>/check/" */
+char *label_check(const char *cluster, const char *host, int pid, const char *random);
 
 /* What a key under label_backups is. */
 struct label_key {

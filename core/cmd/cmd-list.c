@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "pipeline/repo.h"
+#include "pipeline/thaw.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,19 @@ list_missing(const struct repo *repo, const struct catalog_backup *backup, struc
             strv_add(ret_names, stores.items[i]);
 }
 
+/* "[cold]", "[thawed until TIME]", or nothing. */
+static char *
+list_tier(const struct catalog_copy *copy)
+{
+    int64_t until_s;
+    int tier = catalog_tier(copy, &until_s);
+    CLEANUP_FREE char *until = until_s > 0 ? clock_iso(until_s) : NULL;
+
+    if (tier == PGCASK_TIER_HOT)
+        return mem_strdup("");
+    return mem_printf("[%s%s%s]", thaw_word(tier), until ? " until " : "", until ? until : "");
+}
+
 /* "local offsite", with the state where it differs from the best, and "(not in cellar)". */
 static char *
 list_stores(const struct repo *repo, const struct catalog_backup *backup)
@@ -89,19 +103,33 @@ list_stores(const struct repo *repo, const struct catalog_backup *backup)
 
     for (size_t i = 0; i < backup->len; i++) {
         const struct catalog_copy *copy = &backup->copies[i];
+        CLEANUP_FREE char *tier = NULL;
 
         if (!copy->manifest)
             continue;
+        tier = list_tier(copy);
         if (copy->state != catalog_state(backup))
-            strv_addf(&names, "%s(%s)", storage_name(repo->stores.items[copy->store]), state_words[copy->state]);
+            strv_addf(&names, "%s(%s)%s", storage_name(repo->stores.items[copy->store]), state_words[copy->state], tier);
         else
-            strv_add(&names, storage_name(repo->stores.items[copy->store]));
+            strv_addf(&names, "%s%s", storage_name(repo->stores.items[copy->store]), tier);
     }
     list_missing(repo, backup, &missing);
     lacking = strv_join(&missing, " ");
     if (missing.len > 0)
         strv_addf(&names, "(not in %s)", lacking);
     return strv_join(&names, " ");
+}
+
+static void
+list_json_tier(json_t *row, const struct catalog_copy *copy)
+{
+    int64_t until_s;
+    int tier = catalog_tier(copy, &until_s);
+    CLEANUP_FREE char *until = clock_iso(until_s);
+
+    (void)json_object_set_new(row, "tier", json_string(thaw_word(tier)));
+    if (until_s > 0)
+        (void)json_object_set_new(row, "until", json_text(until));
 }
 
 static json_t *
@@ -120,6 +148,7 @@ list_json(const struct repo *repo, const struct catalog_backup *backup, const st
         }
         (void)json_object_set_new(copy, "store", json_text(storage_name(repo->stores.items[backup->copies[i].store])));
         (void)json_object_set_new(copy, "state", json_text(state_words[backup->copies[i].state]));
+        list_json_tier(copy, &backup->copies[i]);
         (void)json_array_append_new(stores, copy);
     }
     for (size_t i = 0; i < manifest->database_count; i++)

@@ -22,11 +22,12 @@ static int cmd_plugin_run(struct cmd_args *args);
 static const struct cmd_option cmd_plugin_options[] = {
     { "set", 's', "KEY=VALUE", "check: a setting of the store to try; may be given again" },
     { "keys", 'k', "N", "check: objects of the long listing (default 2000; fewer for a slow store)" },
+    { "cold", 0, "DURATION", "check: wait so long for an object to turn cold, and to thaw; installs tiering rules" },
     { NULL, 0, NULL, NULL },
 };
 const struct cmd cmd_plugin = {
     .name = "plugin",
-    .usage = "plugin list | info NAME | check NAME [--set KEY=VALUE]… [--keys N]",
+    .usage = "plugin list | info NAME | check NAME [--set KEY=VALUE]… [--keys N] [--cold DURATION]",
     .summary = "List the plugins, describe one, or try whether it can be trusted with backups",
     .options = cmd_plugin_options,
     .run = cmd_plugin_run,
@@ -152,6 +153,8 @@ cmd_plugin_check(const struct cmd_args *args)
 
     if (rc == 0)
         rc = cmd_plugin_keys(args, &spec.keys);
+    if (rc == 0 && cmd_arg(args, "cold") != NULL && parse_duration(cmd_arg(args, "cold"), &spec.cold_ms) < 0)
+        rc = error_context(ERROR_USAGE, "--cold");
     if (rc == 0)
         rc = cmd_plugin_load(args->words[1], &spec.plugin);
     if (rc < 0)

@@ -37,8 +37,12 @@ static const struct cmd_option options[] = {
     { "identity", 0, "FILE", "the private key, instead of the config's" },
     { "conninfo", 0, "TEXT", "restore to this server instead of the cluster's own" },
     { "cluster", 0, "NAME", "of this cluster (needed when the config has several)" },
-    { "store", 0, "NAME", "from this store" },
+    { "store", 0, "NAME", "from this store and no other" },
     { "job", 0, "NAME", "with latest: of this job" },
+    { "wait", 0, NULL, "wait for what is in cold storage, instead of coming back later" },
+    { "tier", 0, "NAME", "how fast to bring it: expedited, standard (default) or bulk" },
+    { "thaw-days", 0, "N", "how long it is to be readable (default: 7)" },
+    { "poll", 0, "TIME", "with --wait: how often to look (default: 1min)" },
     { NULL, 0, NULL, NULL },
 };
 
@@ -49,8 +53,8 @@ struct command {
     struct config *config;
     struct repo repo;
     struct restore restore;
-    const char *database;    /* of the backup */
-    const char *other_store; /* that has a copy, too; NULL: none */
+    struct thaw_options thaw;
+    const char *database; /* of the backup */
 };
 
 static int
@@ -64,26 +68,32 @@ command_keys(struct command *command)
     return age_identities_add_file(command->restore.identities, path);
 }
 
-/* The copy to read: a good one rather than one not verified rather than a bad one. */
+/* How to bring what is in cold storage. */
 static int
-command_copy(struct command *command, const struct catalog_backup *backup)
+command_thaw(struct command *command)
 {
-    static const enum catalog_state order[] = { CATALOG_GOOD, CATALOG_UNVERIFIED, CATALOG_BAD };
+    struct cmd_args *args = command->args;
+    int rc = thaw_set_tier(&command->thaw, cmd_arg(args, "tier"));
 
-    for (size_t i = 0; i < ARRAY_LEN(order) && command->restore.storage == NULL; i++)
-        for (size_t j = 0; j < backup->len && command->restore.storage == NULL; j++)
-            if (backup->copies[j].manifest && backup->copies[j].state == order[i])
-                command->restore.storage = command->repo.stores.items[backup->copies[j].store];
-    for (size_t j = 0; j < backup->len; j++)
-        if (backup->copies[j].manifest && backup->copies[j].state != CATALOG_BAD &&
-            command->repo.stores.items[backup->copies[j].store] != command->restore.storage)
-            command->other_store = storage_name(command->repo.stores.items[backup->copies[j].store]);
+    if (rc < 0)
+        return error_context(rc, "--tier");
+    rc = thaw_set_days(&command->thaw, cmd_arg(args, "thaw-days"));
+    if (rc < 0)
+        return error_context(rc, "--thaw-days");
+    rc = thaw_set_poll(&command->thaw, cmd_arg(args, "poll"));
+    if (rc < 0)
+        return error_context(rc, "--poll");
+    command->thaw.wait = cmd_flag(args, "wait");
+    command->restore.thaw = &command->thaw;
+    return 0;
+}
+
+static int
+command_copies(struct command *command, const struct catalog_backup *backup)
+{
     if (catalog_state(backup) == CATALOG_BAD)
         log_warn("the verification of backup '%s' failed: going on because it was named", backup->id);
-    if (command->restore.storage == NULL)
-        return error_set(PGCASK_FAILED, "backup '%s' is in no store", backup->id);
-    log_info("backup '%s' from store '%s'", backup->id, storage_name(command->restore.storage));
-    return 0;
+    return restore_choose(&command->restore, command->repo.catalog, backup);
 }
 
 static int
@@ -171,7 +181,7 @@ command_open(struct command *command)
     if (rc == 0)
         rc = command_find(command, &backup);
     if (rc == 0)
-        rc = command_copy(command, backup);
+        rc = command_copies(command, backup);
     if (rc == 0)
         rc = command_keys(command);
     if (rc < 0)
@@ -338,6 +348,8 @@ run_backup(struct command *command)
     if (rc == 0 && cmd_flag(args, "member") && (tables || !output))
         rc = error_set(ERROR_USAGE, "--member needs --output, and no --table");
     if (rc == 0)
+        rc = command_thaw(command);
+    if (rc == 0)
         rc = cmd_config(args, &command->config);
     if (rc == 0)
         rc = command_open(command);
@@ -350,6 +362,22 @@ run_backup(struct command *command)
     return tables ? run_tables(command) : run_database(command);
 }
 
+/* Another copy that may serve where one was found out too late: its store, unless the error names it already. */
+static const char *
+command_other_store(const struct command *command)
+{
+    const struct copies *copies = command->restore.copies;
+
+    for (size_t i = 0; copies != NULL && i < copies_count(copies); i++) {
+        const char *name = storage_name(copies_store(copies, i));
+        CLEANUP_FREE char *named = mem_printf("store '%s'", name);
+
+        if (command->restore.listed[i]->state != CATALOG_BAD && strstr(error_text(), named) == NULL)
+            return name;
+    }
+    return NULL;
+}
+
 /* Cures that depend on what was given on the command line. */
 static int
 command_failed(const struct command *command, int rc)
@@ -358,8 +386,11 @@ command_failed(const struct command *command, int rc)
     const struct manifest *manifest = command->restore.manifest;
     bool key = rc == ERROR_USAGE && error_cure() != NULL && strstr(error_cure(), "--identity") != NULL;
 
-    if ((rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND) && command->other_store != NULL)
-        return error_hint(rc, "another copy is in store '%s': --store %s", command->other_store, command->other_store);
+    if ((rc == ERROR_CORRUPT || rc == PGCASK_NOT_FOUND) && command_other_store(command) != NULL) {
+        const char *other = command_other_store(command);
+
+        return error_hint(rc, "another copy is in store '%s': --store %s", other, other);
+    }
     if (key && identity != NULL && manifest == NULL)
         return error_hint(rc, "'%s' holds none of the keys it was encrypted for", identity);
     if (key && identity != NULL) {
@@ -378,7 +409,7 @@ command_failed(const struct command *command, int rc)
 static int
 restore_run(struct cmd_args *args)
 {
-    struct command command = { .args = args };
+    struct command command = { .args = args, .thaw = THAW_OPTIONS_INIT };
     int rc;
 
     if (cmd_flag(args, "file"))
@@ -389,6 +420,8 @@ restore_run(struct cmd_args *args)
         rc = run_backup(&command);
     rc = command_failed(&command, rc);
     crew_free(command.restore.crew);
+    copies_free(command.restore.copies);
+    free(command.restore.listed);
     age_identities_free(command.restore.identities);
     repo_close(&command.repo);
     config_free(command.config);

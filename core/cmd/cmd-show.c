@@ -7,8 +7,10 @@
 #include "cmd/cmd.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "pipeline/repo.h"
+#include "pipeline/thaw.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,18 +64,42 @@ show_checks(const struct manifest *manifest)
         show_line("%-20s %-16s %s", manifest->checks[i].name, manifest->checks[i].database, manifest->checks[i].result);
 }
 
+/* ", cold", ", thawed until …" or "". A store that does not answer is told, and left as its listing has it. */
+static char *
+show_tier(const struct repo *repo, const struct catalog_copy *copy, const struct manifest *manifest)
+{
+    CLEANUP_THAW struct thaw thaw = { .storage = repo->stores.items[copy->store] };
+    CLEANUP_FREE char *until = NULL;
+    int64_t until_s;
+    int tier;
+
+    thaw_add_members(&thaw, repo->catalog, copy, manifest);
+    if (thaw_look_quickly(&thaw) == 0)
+        tier = thaw_tier(&thaw, &until_s);
+    else {
+        log_slot_warn("showing what its listing says");
+        tier = catalog_tier(copy, &until_s);
+    }
+    if (tier == PGCASK_TIER_HOT)
+        return mem_strdup("");
+    until = until_s > 0 ? clock_iso(until_s) : NULL;
+    return mem_printf(", %s%s%s", thaw_word(tier), until ? " until " : "", until ? until : "");
+}
+
 static void
-show_copies(const struct repo *repo, const struct catalog_backup *backup)
+show_copies(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
 {
     static const char *const words[] = { "not verified yet", "good", "BAD" };
 
     for (size_t i = 0; i < backup->len; i++) {
         const struct catalog_copy *copy = &backup->copies[i];
-        CLEANUP_FREE char *when = clock_iso(copy->verdict_s);
+        CLEANUP_FREE char *when = clock_iso(copy->verdict_s), *tier = NULL;
 
-        if (copy->manifest)
-            show_line("store:       %s, %s%s%s\n", storage_name(repo->stores.items[copy->store]), words[copy->state],
-                         copy->state == CATALOG_UNVERIFIED ? "" : " on ", copy->state == CATALOG_UNVERIFIED ? "" : when);
+        if (!copy->manifest)
+            continue;
+        tier = show_tier(repo, copy, manifest);
+        show_line("store:       %s, %s%s%s%s\n", storage_name(repo->stores.items[copy->store]), words[copy->state],
+                  copy->state == CATALOG_UNVERIFIED ? "" : " on ", copy->state == CATALOG_UNVERIFIED ? "" : when, tier);
     }
 }
 
@@ -93,7 +119,7 @@ show_text(const struct repo *repo, const struct catalog_backup *backup, const st
     show_line("server:      PostgreSQL %s, dumped by pg_dump %s and %s\n", manifest->server_text,
                  manifest->dump_version, manifest->tool);
     show_line("encrypted:   %s\n", manifest->recipients.len > 0 ? recipients : "no");
-    show_copies(repo, backup);
+    show_copies(repo, backup, manifest);
     for (size_t i = 0; i < manifest->database_count; i++) {
         CLEANUP_FREE char *size = format_size(manifest->databases[i].size);
 

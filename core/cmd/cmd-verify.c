@@ -34,6 +34,7 @@ struct verify_cmd {
     struct strv list_argv;
     bool deep;
     size_t good, bad, failed; /* copies; failed: not to be told */
+    size_t cold;              /* of those, copies that cannot be read now */
     size_t locked; /* backups that no key of this host opens */
 };
 
@@ -50,9 +51,22 @@ verify_tools(struct verify_cmd *verify)
         pg_tools_argv(verify->tools, "pg_restore", &verify->list_argv);
 }
 
-static int
-verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, struct storage *storage)
+static void
+verify_remember(struct storage *storage, const struct manifest *manifest, enum verify_depth depth, const char *problem)
 {
+    if (verify_record(storage, manifest, depth, problem) < 0)
+        log_slot_warn("the outcome is not recorded");
+}
+
+static int
+verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, const struct catalog_copy *copy)
+{
+    static const char *const words[] = {
+        [VERIFY_STORED] = "stored bytes",
+        [VERIFY_PLAIN] = "plain bytes",
+        [VERIFY_CONFIRMED] = "sizes: cold",
+    };
+    struct storage *storage = verify->repo.stores.items[copy->store];
     struct verify_spec spec = {
         .crew = verify->crew,
         .streams = (unsigned)verify->repo.config->workers,
@@ -62,9 +76,14 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, stru
         .list_argv = verify->tools ? &verify->list_argv : NULL,
         .deep = verify->deep,
     };
-    bool deep = false;
-    int rc = verify_copy(&spec, &deep);
+    enum verify_depth depth = verify->deep ? VERIFY_PLAIN : VERIFY_STORED;
+    int rc = verify_copy(&spec, &depth);
 
+    if (rc == PGCASK_COLD) {
+        log_info("%s", error_text());
+        rc = verify_confirm(&spec);
+        depth = VERIFY_CONFIRMED;
+    }
     if (rc == ERROR_CANCELLED || rc == ERROR_USAGE) /* the wrong key says nothing of the bytes */
         return rc;
     if (rc < 0 && !verify_is_bad(rc)) {
@@ -79,14 +98,15 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, stru
         log_slot_error();
         verify->bad++;
         (void)printf("%s %s bad\n", manifest->id, storage_name(storage));
-        rc = verify_record(storage, manifest, verify->deep, problem);
-    } else {
-        verify->good++;
-        (void)printf("%s %s good (%s)\n", manifest->id, storage_name(storage), deep ? "plain bytes" : "stored bytes");
-        rc = verify_record(storage, manifest, deep, NULL);
+        verify_remember(storage, manifest, depth, problem);
+        return 0;
     }
-    if (rc < 0)
-        log_slot_warn("the outcome is not recorded");
+    verify->good++;
+    verify->cold += depth == VERIFY_CONFIRMED;
+    (void)printf("%s %s good (%s)\n", manifest->id, storage_name(storage), words[depth]);
+    /* what was read when it could be read says more */
+    if (depth != VERIFY_CONFIRMED || copy->state != CATALOG_GOOD)
+        verify_remember(storage, manifest, depth, NULL);
     return 0;
 }
 
@@ -108,8 +128,20 @@ verify_backup(struct verify_cmd *verify, struct catalog_backup *backup)
     }
     for (size_t i = 0; rc == 0 && i < backup->len; i++)
         if (backup->copies[i].manifest)
-            rc = verify_one_copy(verify, manifest, verify->repo.stores.items[backup->copies[i].store]);
+            rc = verify_one_copy(verify, manifest, &backup->copies[i]);
     return rc;
+}
+
+/* Whoever names a backup wants it to be read, and no copy of it could be. */
+static int
+verify_all_cold(const struct cmd_args *args, const struct catalog_backup *backup)
+{
+    const char *store = cmd_arg(args, "store");
+
+    (void)error_set(PGCASK_COLD, "backup '%s' is in cold storage%s%s%s: only its sizes were compared", backup->id,
+                    store ? " in store '" : "", store ? store : "", store ? "'" : "");
+    return error_hint(PGCASK_COLD, "'pgcask thaw %s%s%s' makes it readable for some days", backup->id,
+                      store ? " --store " : "", store ? store : "");
 }
 
 static int
@@ -122,7 +154,9 @@ verify_chosen(struct verify_cmd *verify, const struct cmd_args *args)
 
     if (!cmd_flag(args, "all")) {
         rc = catalog_find(verify->repo.catalog, args->word_count ? args->words[0] : "latest", job, &backup);
-        return rc < 0 ? rc : verify_backup(verify, backup);
+        if (rc == 0)
+            rc = verify_backup(verify, backup);
+        return rc == 0 && verify->cold > 0 && verify->cold == verify->good ? verify_all_cold(args, backup) : rc;
     }
     catalog_prefetch(verify->repo.catalog, job);
     for (size_t i = 0; rc == 0 && i < verify->repo.catalog->len; i++) {

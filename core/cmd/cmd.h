@@ -26,11 +26,15 @@ struct cmd {
     const char *usage;                /* what follows "pgcask " */
     const char *summary;              /* one line */
     const struct cmd_option *options; /* ends with a NULL name; may be NULL */
-    /* 0 done, a negative error code with its text in the slot, or CMD_DEGRADED. */
+    /* 0 done, a negative error code with its text in the slot, or one of CMD_…. */
     int (*run)(struct cmd_args *args);
 };
 
-enum { CMD_DEGRADED = 3 };
+/* done, but …: exit codes */
+enum {
+    CMD_DEGRADED = 3,
+    CMD_LATER = 75, /* what was asked for is on its way out of cold storage */
+};
 
 struct cmd_args {
     const struct cmd *cmd;
@@ -60,11 +64,15 @@ extern const struct cmd *const cmd_table[]; /* NULL-terminated, in the order of 
 
 extern const struct cmd cmd_init;
 extern const struct cmd cmd_show_config;
+extern const struct cmd cmd_check;
 extern const struct cmd cmd_backup;
 extern const struct cmd cmd_list;
 extern const struct cmd cmd_show;
 extern const struct cmd cmd_verify;
 extern const struct cmd cmd_restore;
+extern const struct cmd cmd_thaw;
+extern const struct cmd cmd_copy;
+extern const struct cmd cmd_sync;
 extern const struct cmd cmd_plugin;
 extern const struct cmd cmd_key;
 

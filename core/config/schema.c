@@ -101,6 +101,8 @@ static const struct pgcask_option job_options[] = {
       offsetof(struct config_job, globals) },
     { "settings_files", PGCASK_OPTION_ENUM, 0, "try", "save postgresql.conf, pg_hba.conf and pg_ident.conf, too",
       offsetof(struct config_job, settings_files), .choices = "try|required|no" },
+    { "keep", PGCASK_OPTION_DURATION, 0, "0", "how long backups are kept, for 'pgcask check'; 0: not said",
+      offsetof(struct config_job, keep) },
     { "table_size", PGCASK_OPTION_SIZE, 0, "0",
       "a table of at least this size is dumped by itself; 0: chosen for the database",
       offsetof(struct config_job, table_size) },

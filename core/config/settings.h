@@ -56,6 +56,7 @@ struct config_job { /* [job NAME] */
     const char *checks;             /* LIST of [check NAME]; default: all */
     int globals;                    /* BOOL, default yes: roles and tablespaces */
     const char *settings_files;     /* ENUM try|required|no */
+    int64_t keep;                   /* DURATION ms: how long backups are kept; 0: not said */
     int64_t table_size;             /* SIZE: a table at least this large becomes a member of its own; 0: chosen by the
                                        database's size */
 };

@@ -143,7 +143,7 @@ struct pgcask_listing;
 int pgcask_listing_add(struct pgcask_listing *listing, const char *key, uint64_t size, int64_t mtime_s);
 
 /* The same for an object in cold storage (or one that was, and can be read for now). Where listings do not tell, list may
- * use pgcask_listing_add and only stat this one. Since 1. */
+ * use pgcask_listing_add and only stat this one. `size` may be 0, for not known, while it is cold or thawing. Since 1. */
 enum {
     PGCASK_TIER_HOT = 0,     /* readable at once */
     PGCASK_TIER_COLD = 1,    /* to be thawed first: get answers PGCASK_COLD */

@@ -21,6 +21,7 @@
 #include "catalog/catalog.h"
 #include "catalog/label.h"
 #include "pipeline/claim.h"
+#include "pipeline/databases.h"
 #include "pipeline/dump.h"
 #include "pipeline/keys.h"
 #include "pipeline/ledger.h"
@@ -172,45 +173,14 @@ backup_prepare(struct backup *backup)
 
 /* ---- writing ---- */
 
-static const char all_databases_sql[] =
-    "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate"
-    " AND datconnlimit <> -2" /* left behind by a DROP DATABASE that was interrupted: nobody can connect to it */
-    " ORDER BY 1";
-
-static int
-backup_databases(struct backup *backup, struct strv *ret_names)
-{
-    CLEANUP_STRV struct strv names = { 0 }, excluded = { 0 };
-    const struct config_job *job = backup->job->job;
-    int rc;
-
-    option_words(backup_pick(backup->options->databases, job->databases), &names);
-    if (names.len != 1 || strcmp(names.items[0], "all") != 0) {
-        for (size_t i = 0; i < names.len; i++)
-            strv_add(ret_names, names.items[i]);
-        return 0;
-    }
-    strv_free(&names);
-    rc = pg_column(backup->conn, all_databases_sql, NULL, 0, &names);
-    if (job->exclude_databases != NULL)
-        option_words(job->exclude_databases, &excluded);
-    for (size_t i = 0; i < names.len; i++)
-        if (!strv_has(&excluded, names.items[i]))
-            strv_add(ret_names, names.items[i]);
-    for (size_t i = 0; rc == 0 && i < excluded.len; i++)
-        if (!strv_has(&names, excluded.items[i]))
-            log_warn("exclude_databases names '%s', and there is no such database", excluded.items[i]);
-    if (rc == 0 && ret_names->len == 0)
-        rc = error_set(ERROR_USAGE, "no database is left to back up");
-    return rc;
-}
-
 static int
 backup_write(struct backup *backup)
 {
     CLEANUP_FREE char *key = NULL, *manifest = NULL;
     CLEANUP_STRV struct strv databases = { 0 };
-    int rc = backup_databases(backup, &databases);
+    const struct config_job *job = backup->job->job;
+    int rc = databases_chosen(backup->conn, backup_pick(backup->options->databases, job->databases), job->exclude_databases,
+                              &databases);
 
     if (rc == 0)
         rc = dump_cluster(&backup->dump);
@@ -260,8 +230,9 @@ backup_dropped(struct backup *backup)
     return required;
 }
 
+/* `ret_depth` stays untouched when the copy is bad. */
 static int
-backup_verify_store(struct backup *backup, size_t i, bool deep, const struct strv *list_argv)
+backup_verify_store(struct backup *backup, size_t i, bool deep, const struct strv *list_argv, enum verify_depth *ret_depth)
 {
     struct verify_spec spec = {
         .crew = backup->crew,
@@ -272,23 +243,30 @@ backup_verify_store(struct backup *backup, size_t i, bool deep, const struct str
         .list_argv = list_argv,
         .deep = deep,
     };
-    bool was_deep = false;
-    int rc = verify_copy(&spec, &was_deep);
+    enum verify_depth depth = VERIFY_STORED;
+    int rc = verify_copy(&spec, &depth);
 
-    if (rc == 0)
-        return verify_record(spec.storage, spec.manifest, was_deep, NULL);
+    if (rc == PGCASK_COLD) { /* it went there at once */
+        rc = verify_confirm(&spec);
+        depth = VERIFY_CONFIRMED;
+    }
+    if (rc == 0) {
+        *ret_depth = depth;
+        return verify_record(spec.storage, spec.manifest, depth, NULL);
+    }
     if (verify_is_bad(rc)) {
         struct error why = { 0 };
 
         error_take(rc, &why);
-        if (verify_record(spec.storage, spec.manifest, was_deep, why.text) < 0)
+        if (verify_record(spec.storage, spec.manifest, depth, why.text) < 0)
             log_slot_warn("the bad outcome is not recorded");
         rc = error_put(&why);
     }
     return rc;
 }
 
-/* The first copy is read to the last plain byte; the others hold the same stored bytes, so their digests are enough. */
+/* The first copy that can be read is read to the last plain byte; the others hold the same stored bytes, so their digests are
+ * enough. */
 static int
 backup_verify(struct backup *backup, size_t *ret_bad_required)
 {
@@ -304,15 +282,16 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
         log_warn("the identity of this host does not open its own backups: verifying stored digests only");
     pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
     for (size_t i = 0; i < backup->stores.len; i++) {
+        enum verify_depth depth = VERIFY_CONFIRMED;
         struct error now;
         int rc;
 
         if (!outlet_alive(backup->outlet, i, NULL))
             continue;
-        rc = backup_verify_store(backup, i, deep, &list_argv);
+        rc = backup_verify_store(backup, i, deep, &list_argv, &depth);
         if (rc == 0) {
             good++;
-            deep = false;
+            deep &= depth == VERIFY_CONFIRMED;
             continue;
         }
         error_take(rc, &now);

@@ -108,41 +108,44 @@ copy_target_error(struct copy_run *run, int code)
     return code;
 }
 
-/* `replace`: the target has a bad one. */
+/* From one source; `replace`: the target has a bad one, which is gone when that becomes false. */
+static int
+copy_try(struct copy_run *run, size_t i, const struct member_ref *ref, bool *replace, bool *ret_target)
+{
+    struct storage *source = run->spec->sources[i].storage;
+    int rc = *replace ? copy_make_room(run, source, ref, ret_target) : 0;
+
+    if (rc < 0)
+        return rc; /* what cannot be removed there says nothing of what can be written */
+    *replace = false;
+    rc = copy_stream(run, source, ref, ret_target);
+    return rc < 0 && *ret_target ? copy_target_error(run, rc) : rc;
+}
+
 static int
 copy_from(struct copy_run *run, const struct member_ref *ref, bool replace)
 {
-    const struct copy_spec *spec = run->spec;
+    size_t count = run->spec->source_count;
     struct error cold = { 0 };
+    bool target = false;
     int rc = PGCASK_NOT_FOUND;
 
-    for (size_t i = 0; i < spec->source_count; i++) {
-        struct storage *source = spec->sources[i].storage;
-        bool target = false;
-
-        if (i > 0)
-            log_slot_warn("trying the next store");
-        rc = 0;
-        if (replace)
-            rc = copy_make_room(run, source, ref, &target);
-        if (rc < 0 && target)
-            break; /* what cannot be removed there says nothing of what can be written */
-        if (rc == 0) {
-            replace = false;
-            rc = copy_stream(run, source, ref, &target);
-        }
-        if (rc < 0 && target)
-            (void)copy_target_error(run, rc);
+    for (size_t i = 0; i < count; i++) {
+        rc = copy_try(run, i, ref, &replace, &target);
         if (rc == 0 || target || rc == ERROR_CANCELLED)
             break;
         copy_blame(run, i, rc);
-        if (rc == PGCASK_COLD && i + 1 < spec->source_count && cold.code == 0) {
+        if (i + 1 == count)
+            break;
+        if (rc == PGCASK_COLD && cold.code == 0) {
             error_take(rc, &cold);
             (void)error_set(rc, "%s", cold.text);
         }
+        log_slot_warn("trying the next store");
     }
-    if (cold.code != 0 && rc < 0 && rc != ERROR_CANCELLED && !run->result->target_failed) {
-        log_slot_warn("a thawed copy would help");
+    if (cold.code != 0 && rc < 0 && !target && rc != ERROR_CANCELLED) {
+        if (rc != PGCASK_COLD)
+            log_slot_warn("and no other store has it at hand");
         return error_put(&cold);
     }
     error_free(&cold);
@@ -255,7 +258,7 @@ copy_members(struct copy_run *run)
 {
     unsigned streams = copy_streams(run), started = 0;
     pthread_t threads[COPY_STREAMS_MAX];
-    int rc = outlet_new(&run->spec->target, 1, streams + 1, &run->outlet);
+    int rc = outlet_new(&run->spec->target, 1, streams, &run->outlet);
 
     if (rc < 0)
         return copy_target_error(run, rc);

@@ -190,14 +190,14 @@ copy_commit(struct copy_run *run)
 
 /* The newest verdict counts, and of two in the same second the bad one. */
 static int
-copy_record(struct copy_run *run, const char *problem)
+copy_record(struct copy_run *run, enum verify_depth depth, const char *problem)
 {
     int64_t until_s = clock_now_s() + VERDICT_WAIT_S;
     int rc = 0;
 
     while (rc == 0 && problem == NULL && clock_now_s() <= run->spec->verdict_s && clock_now_s() < until_s)
         rc = cancel_sleep_ms(100);
-    return rc < 0 ? rc : verify_record(run->spec->target, run->manifest, false, problem);
+    return rc < 0 ? rc : verify_record(run->spec->target, run->manifest, depth, problem);
 }
 
 static int
@@ -208,21 +208,21 @@ copy_verify(struct copy_run *run)
         .storage = run->spec->target,
         .manifest = run->manifest,
     };
+    enum verify_depth depth = VERIFY_STORED;
     struct error why;
     int rc = verify_copy(&spec, NULL);
 
-    if (rc == 0)
-        rc = copy_record(run, NULL);
-    if (rc == 0)
-        return 0;
-    if (rc == PGCASK_COLD) {
-        log_info("%s: what was copied is not read back", error_text());
+    if (rc == PGCASK_COLD) { /* the target keeps it where it cannot be read at once */
         error_clear();
-        run->result->unverified = true;
-        return 0;
+        depth = VERIFY_CONFIRMED;
+        rc = verify_confirm(&spec);
     }
+    if (rc == 0)
+        rc = copy_record(run, depth, NULL);
+    if (rc == 0)
+        return 0;
     error_take(rc, &why);
-    if (verify_is_bad(rc) && copy_record(run, why.text) < 0)
+    if (verify_is_bad(rc) && copy_record(run, depth, why.text) < 0)
         log_slot_warn("the bad outcome is not recorded");
     rc = error_put(&why);
     return rc == ERROR_CANCELLED ? rc : error_context(rc, "it was copied, but could not be verified");
@@ -240,7 +240,7 @@ copy_tell_source(const struct copy_run *run, size_t i)
     int rc = storage_stat(source, key, &size, NULL);
 
     if (rc == 0)
-        rc = verify_record(source, run->manifest, false, run->problems[i]);
+        rc = verify_record(source, run->manifest, VERIFY_STORED, run->problems[i]);
     if (rc < 0 && rc != PGCASK_NOT_FOUND)
         log_slot_warn("that its copy is bad is not recorded there");
     error_clear();

@@ -33,13 +33,12 @@ struct copy_result {
     uint64_t bytes;     /* that were copied */
     size_t members, copied;
     bool there;         /* the target has it already: nothing was done */
-    bool unverified;    /* the target keeps it where it cannot be read at once */
     bool target_failed; /* the error is one of writing to the target: the next backup would meet it, too */
 };
 
 /* Each member is read from the first source that has it as the manifest says, and only then committed in the target; what
- * the target has of it already is kept when its digest is right. The manifest comes last, byte for byte. Then all is read
- * back, and the verdict is recorded in the target.
+ * the target has of it already is kept when its digest is right (or cannot be read, in cold storage). The manifest comes
+ * last, byte for byte. Then all is read back, and the verdict is recorded in the target.
  *
  * 0: the target has it, whole and verified. Else what is whole stays there, without a manifest, for the next try (a lease
  * keeps it from being swept while this runs; without one, it is swept when a day old).

@@ -127,10 +127,13 @@ extract_member(struct restore *restore, const char *name, int out_fd)
         (void)error_set(ERROR_USAGE, "backup '%s' has no member '%s'", manifest->id, name);
         return error_hint(ERROR_USAGE, "'pgcask show %s' lists its members", manifest->id);
     }
+    rc = restore_ready(restore, &member, 1);
+    if (rc < 0)
+        return rc;
     key = label_object(manifest->cluster, manifest->id, member->object);
     ref = verify_ref(member, key);
     progress_begin(member->name, member->plain_size);
-    rc = member_read_all(restore->crew, restore->streams + 2, restore->storage, &ref, restore->identities, extract_take,
+    rc = member_read_all(restore->crew, restore->streams + 2, restore->copies, &ref, restore->identities, extract_take,
                          &writer);
     progress_end();
     if (rc == 0 && strcmp(member->role, ROLE_MAIN) == 0 && member->database != NULL)

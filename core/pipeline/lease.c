@@ -115,19 +115,44 @@ lease_text(const struct lease_owner *owner, const char *id)
     return json_pretty(row);
 }
 
+static int
+lease_random(char **ret_hex)
+{
+    unsigned char raw[8];
+
+    if (RAND_bytes(raw, sizeof raw) != 1)
+        return error_set(PGCASK_FAILED, "libcrypto has no random bytes");
+    *ret_hex = format_hex(raw, sizeof raw);
+    return 0;
+}
+
 int
 stores_lease(const char *cluster, const char *id, char **ret_key, char **ret_text)
 {
     struct lease_owner owner;
     CLEANUP_FREE char *random = NULL;
-    unsigned char raw[8];
+    int rc = lease_random(&random);
 
-    if (RAND_bytes(raw, sizeof raw) != 1)
-        return error_set(PGCASK_FAILED, "libcrypto has no random bytes");
+    if (rc < 0)
+        return rc;
     owner = owner_self();
-    random = format_hex(raw, sizeof raw);
     *ret_key = label_lease(cluster, owner.host, owner.pid, random);
     *ret_text = lease_text(&owner, id);
+    owner_free(&owner);
+    return 0;
+}
+
+int
+stores_check_key(const char *cluster, char **ret_key)
+{
+    struct lease_owner owner;
+    CLEANUP_FREE char *random = NULL;
+    int rc = lease_random(&random);
+
+    if (rc < 0)
+        return rc;
+    owner = owner_self();
+    *ret_key = label_check(cluster, owner.host, owner.pid, random);
     owner_free(&owner);
     return 0;
 }
@@ -251,7 +276,7 @@ stores_rival(struct storage *storage, const char *cluster, const char *id, const
             continue;
         rc = lease_read(storage, &list.objects[i], &row, &theirs);
         if (rc == 0)
-            rival |= strcmp(theirs, id) == 0;
+            rival |= strcmp(theirs, id) == 0 && !lease_dead(row, list.objects[i].mtime_s);
         else if (rc == PGCASK_NOT_FOUND || rc == ERROR_CORRUPT)
             rc = 0; /* its run just ended; or it is no lease: those are never seen half written */
     }

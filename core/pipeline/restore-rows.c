@@ -68,7 +68,7 @@ rows_feed(struct rows *rows, const struct manifest_member *member, struct archiv
     CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
     struct member_ref ref = verify_ref(member, key);
     struct feed feed = { rows, merge };
-    int rc = member_read_all(restore->crew, restore->streams + 1, restore->storage, &ref, restore->identities, feed_take, &feed);
+    int rc = member_read_all(restore->crew, restore->streams + 1, restore->copies, &ref, restore->identities, feed_take, &feed);
 
     return rc < 0 ? rc : archive_merge_end(own);
 }

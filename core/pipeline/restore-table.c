@@ -9,6 +9,7 @@
 #include "pipeline/restore.h"
 
 #include "base/cancel.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -155,7 +156,8 @@ sink_rows(struct sink *sink, const struct manifest_member *member, const struct 
     struct member_ref ref = verify_ref(member, key);
     CLEANUP(member_prefix_close) struct member_prefix *prefix = NULL;
     CLEANUP(archive_free) struct archive *archive = NULL;
-    int rc = member_prefix_open(sink->restore->storage, &ref, sink->restore->identities, &prefix);
+    bool whole = step->dump_id < 0; /* its own member holds nothing else */
+    int rc = member_prefix_open(sink->restore->copies, &ref, sink->restore->identities, whole, &prefix);
 
     if (rc == 0)
         rc = archive_load(member_prefix_read, prefix, TOC_LIMIT_BYTES, &archive);
@@ -166,10 +168,10 @@ sink_rows(struct sink *sink, const struct manifest_member *member, const struct 
     return rc < 0 ? error_context(rc, "member '%s'", member->name) : 0;
 }
 
+/* Where the rows of that step are; NULL when they were left out by exclude_table_data, which is told if `tell`. */
 static int
-sink_data(struct sink *sink, const struct rescue_step *step)
+sink_member(const struct sink *sink, const struct rescue_step *step, bool tell, const struct manifest_member **ret_member)
 {
-    const struct manifest_member *member = sink->main_member;
     CLEANUP_FREE char *schema = NULL, *table = NULL; /* as in the manifest, which is UTF-8 */
     int rc = encoding_convert(step->schema, sink->encoding, "UTF8", &schema);
 
@@ -177,13 +179,43 @@ sink_data(struct sink *sink, const struct rescue_step *step)
         rc = encoding_convert(step->table, sink->encoding, "UTF8", &table);
     if (rc < 0)
         return rc;
+    *ret_member = sink->main_member;
     if (step->dump_id < 0)
-        member = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, schema, table);
-    if (member == NULL) { /* left out by exclude_table_data */
+        *ret_member = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, schema, table);
+    if (*ret_member == NULL && tell)
         log_warn("the backup has no rows of %s.%s", schema, table);
-        return 0;
+    return 0;
+}
+
+static int
+sink_data(struct sink *sink, const struct rescue_step *step)
+{
+    const struct manifest_member *member = NULL;
+    int rc = sink_member(sink, step, true, &member);
+
+    return rc < 0 || member == NULL ? rc : sink_rows(sink, member, step);
+}
+
+/* All members that the plan needs. */
+static int
+sink_ready(const struct sink *sink, const struct rescue_plan *plan)
+{
+    CLEANUP_FREE const struct manifest_member **members = mem_realloc_array(NULL, plan->len + 1, sizeof *members);
+    size_t count = 0;
+
+    members[count++] = sink->main_member;
+    for (size_t i = 0; i < plan->len; i++) {
+        const struct manifest_member *member = NULL;
+        int rc = 0;
+
+        if (plan->steps[i].kind == RESCUE_DATA)
+            rc = sink_member(sink, &plan->steps[i], false, &member);
+        if (rc < 0)
+            return rc;
+        if (member != NULL && member != sink->main_member)
+            members[count++] = member;
     }
-    return sink_rows(sink, member, step);
+    return restore_ready(sink->restore, members, count);
 }
 
 static int
@@ -216,6 +248,26 @@ plan_make(struct sink *sink, const struct archive *archive, const struct strv *t
             strv_take(&words, word);
     }
     return rc < 0 ? rc : rescue_plan_make(archive, &words, sink->schema, ret_plan);
+}
+
+/* The main member and those of the tables by name: what else belongs to them, such as partitions, the main member tells. */
+static int
+plan_ready(const struct sink *sink, const struct strv *tables)
+{
+    CLEANUP_FREE const struct manifest_member **members = mem_realloc_array(NULL, tables->len + 1, sizeof *members);
+    size_t count = 0;
+
+    members[count++] = sink->main_member;
+    for (size_t i = 0; i < tables->len; i++) {
+        CLEANUP_RESCUE_NAME struct rescue_name name = { 0 };
+        int rc = rescue_name_parse(tables->items[i], &name);
+
+        if (rc < 0)
+            return rc;
+        members[count] = manifest_find(sink->restore->manifest, ROLE_TABLE, sink->database, name.schema, name.name);
+        count += members[count] != NULL;
+    }
+    return restore_ready(sink->restore, members, count);
 }
 
 /* ---- where they go ---- */
@@ -268,30 +320,51 @@ table_refuse_existing(struct pg_conn *conn, const char *database, const struct s
     return 0;
 }
 
+static int
+table_connect(const struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
+              const char *schema, struct pg_conn **ret_conn)
+{
+    bool data = strcmp(restore->manifest->content, "data") == 0; /* into tables that are there */
+    CLEANUP(pg_close) struct pg_conn *conn = NULL;
+    int rc = table_database(restore, database, target_database, &conn);
+
+    if (rc == 0 && !data)
+        rc = table_refuse_existing(conn, target_database, tables, schema);
+    if (rc == 0)
+        *ret_conn = STEAL(conn);
+    return rc;
+}
+
 int
 restore_tables(struct restore *restore, const char *database, const char *target_database, const struct strv *tables,
                const char *schema, int out_fd)
 {
     CLEANUP(archive_free) struct archive *archive = NULL;
     CLEANUP(pg_close) struct pg_conn *conn = NULL;
-    bool data = strcmp(restore->manifest->content, "data") == 0; /* into tables that are there */
     CLEANUP_FREE char *encoding = NULL;
+    int64_t begun_ms;
     struct sink sink = { .restore = restore, .database = database, .fd = out_fd };
     struct rescue_plan plan = { 0 };
     int rc = restore_member(restore, ROLE_MAIN, database, &sink.main_member);
 
+    if (rc == 0)
+        rc = plan_ready(&sink, tables);
     if (rc == 0)
         rc = restore_archive(restore, sink.main_member, -1, &archive);
     if (rc == 0) {
         sink.encoding = encoding = encoding_of_archive(archive);
         rc = plan_make(&sink, archive, tables, schema, &plan);
     }
-    if (rc == 0 && out_fd < 0) {
-        rc = table_database(restore, database, target_database, &conn);
-        if (rc == 0 && !data)
-            rc = table_refuse_existing(conn, target_database, tables, schema);
-        sink.conn = conn;
+    if (rc == 0 && out_fd < 0)
+        rc = table_connect(restore, database, target_database, tables, schema, &conn);
+    begun_ms = clock_mono_ms();
+    if (rc == 0)
+        rc = sink_ready(&sink, &plan);
+    if (rc == 0 && conn != NULL && clock_mono_ms() - begun_ms > RESTORE_STALE_MS) {
+        pg_close(STEAL(conn));
+        rc = table_connect(restore, database, target_database, tables, schema, &conn);
     }
+    sink.conn = conn;
     if (rc == 0)
         rc = sink_run(&sink, &plan);
     if (rc == 0)

@@ -9,6 +9,7 @@
 
 #include "pipeline/restore.h"
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -54,7 +55,7 @@ restore_read(struct restore *restore, const struct manifest_member *member, stru
     CLEANUP_FREE char *key = label_object(restore->manifest->cluster, restore->manifest->id, member->object);
     struct member_ref ref = verify_ref(member, key);
 
-    return member_read_all(restore->crew, 2, restore->storage, &ref, restore->identities, read_take, ret_data);
+    return member_read_all(restore->crew, 2, restore->copies, &ref, restore->identities, read_take, ret_data);
 }
 
 struct toc_copy {
@@ -78,7 +79,7 @@ restore_archive(struct restore *restore, const struct manifest_member *member, i
     struct member_ref ref = verify_ref(member, key);
     CLEANUP(member_prefix_close) struct member_prefix *prefix = NULL;
     struct toc_copy copy = { .fd = copy_fd };
-    int rc = member_prefix_open(restore->storage, &ref, restore->identities, &prefix);
+    int rc = member_prefix_open(restore->copies, &ref, restore->identities, false, &prefix);
 
     if (rc < 0)
         return rc;
@@ -134,65 +135,6 @@ restore_check_roles(const struct properties *properties, struct pg_conn *conn)
 }
 
 /* ---- the database ---- */
-
-int
-restore_exists(struct pg_conn *conn, const char *database, bool *ret_exists)
-{
-    const char *params[] = { database };
-    CLEANUP_FREE char *count = NULL;
-    int rc = pg_value(conn, "SELECT count(*) FROM pg_database WHERE datname = $1", params, 1, &count);
-
-    if (rc == 0)
-        *ret_exists = strcmp(count, "1") == 0;
-    return rc;
-}
-
-/* Has the server refused because of this database? In whatever language it speaks, it names it; what it said stands
- * behind libpq's own words. */
-static bool
-connect_names(const char *text, const char *database)
-{
-    const char *said = strstr(text, "failed: ");
-
-    return strstr(said ? said : text, database) != NULL;
-}
-
-/* `place` instead of `database`, if that is really not there. */
-static bool
-connect_instead(const struct pg_server *server, const char *database, const char *place, struct pg_conn **ret_conn)
-{
-    CLEANUP(pg_close) struct pg_conn *conn = NULL;
-    bool exists;
-
-    if (strcmp(place, database) == 0 || pg_connect(server, place, &conn) < 0 ||
-        restore_exists(conn, database, &exists) < 0 || exists)
-        return false;
-    log_info("there is no database '%s', which conninfo names: connected to '%s'", database, place);
-    *ret_conn = STEAL(conn);
-    return true;
-}
-
-int
-restore_connect(const struct restore *restore, struct pg_conn **ret_conn)
-{
-    static const char *const places[] = { "postgres", "template1" };
-    struct pg_server server = { restore->conninfo, restore->password };
-    CLEANUP_FREE char *database = NULL;
-    struct error why;
-    int rc = pg_connect(&server, NULL, ret_conn);
-
-    if (rc != PGCASK_FAILED)
-        return rc;
-    error_take(rc, &why);
-    if (pg_conninfo_database(restore->conninfo, &database) == 0 && connect_names(why.text, database))
-        for (size_t i = 0; i < ARRAY_LEN(places); i++)
-            if (connect_instead(&server, database, places[i], ret_conn)) {
-                error_clear();
-                error_free(&why);
-                return 0;
-            }
-    return error_put(&why);
-}
 
 /* A name nobody has, that shows what it is. At most 63 bytes, cut between characters. */
 static int
@@ -372,6 +314,40 @@ target_beside(struct target *target)
     return rc;
 }
 
+/* All members that this will read. */
+static int
+target_ready(struct target *target)
+{
+    const struct manifest *manifest = target->restore->manifest;
+    const char *database = target->options->database;
+    CLEANUP_FREE const struct manifest_member **members =
+        mem_realloc_array(NULL, manifest->member_count + 1, sizeof *members);
+    size_t count = 0;
+
+    for (size_t i = 0; i < manifest->member_count; i++) {
+        const struct manifest_member *member = &manifest->members[i];
+        bool globals = target->options->globals && strcmp(member->role, ROLE_GLOBALS) == 0;
+
+        if (globals || (member->database != NULL && strcmp(member->database, database) == 0))
+            members[count++] = member;
+    }
+    return restore_ready(target->restore, members, count);
+}
+
+/* Waiting for cold storage takes hours, in which a connection may die, and somebody else create the database. */
+static int
+target_wait(struct target *target)
+{
+    int64_t begun_ms = clock_mono_ms();
+    int rc = target_ready(target);
+
+    if (rc < 0 || clock_mono_ms() - begun_ms < RESTORE_STALE_MS)
+        return rc;
+    pg_close(STEAL(target->conn));
+    rc = restore_connect(target->restore, &target->conn);
+    return rc < 0 ? rc : restore_refuse_existing(target->conn, target->options);
+}
+
 /* All that can be refused is refused here, before anything is made. */
 static int
 target_prepare(struct target *target)
@@ -397,6 +373,8 @@ target_prepare(struct target *target)
         rc = restore_refuse_existing(target->conn, options);
     if (rc == 0)
         rc = restore_tools(restore, pg_server_version(target->conn), &target->tools);
+    if (rc == 0)
+        rc = target_wait(target);
     if (rc == 0)
         rc = restore_read(restore, properties, &json);
     if (rc == 0)

@@ -10,9 +10,10 @@
 #include "pg/conn.h"
 #include "pg/tools.h"
 #include "pipeline/repo.h"
+#include "pipeline/thaw.h"
 #include "stage/age-key.h"
 #include "stage/conveyor.h"
-#include "stage/member-source.h"
+#include "stage/copies.h"
 
 #include <stdbool.h>
 
@@ -21,13 +22,20 @@ struct restore {
     const struct config *config;
     const struct config_item *cluster;
     const struct manifest *manifest;
-    struct storage *storage;            /* the copy that is read */
+    struct copies *copies;              /* the stores that have it, in the order in which they are asked */
+    const struct catalog *catalog;
+    const struct catalog_copy **listed; /* what the listing says of each of them */
+    const struct thaw_options *thaw;    /* NULL: nothing is cold */
     struct age_identities *identities;  /* NULL: none */
     const char *conninfo;               /* of the server to restore to */
     const char *password;
     unsigned streams;
     struct crew *crew;
 };
+
+/* Fill in copies, catalog and listed for restore->manifest: good copies first, whole before others, hot before cold, else in
+ * the order of the config. copies and listed are the caller's to free. */
+int restore_choose(struct restore *restore, const struct catalog *catalog, const struct catalog_backup *backup);
 
 struct restore_database_options {
     const char *database; /* as named in the backup */
@@ -56,6 +64,11 @@ int restore_member(const struct restore *restore, const char *role, const char *
  * has: for what is said to the server as a whole. */
 int restore_connect(const struct restore *restore, struct pg_conn **ret_conn);
 int restore_exists(struct pg_conn *conn, const char *database, bool *ret_exists);
+/* A connection that has been idle for so long is made anew. */
+enum { RESTORE_STALE_MS = 30 * 1000 };
+/* Before anything is touched: can these be read? A copy in which they can is read first from now on. What is cold in all of
+ * them is asked for: PGCASK_COLD, or 0 once it is there, as restore->thaw says. */
+int restore_ready(struct restore *restore, const struct manifest_member *const *members, size_t count);
 /* A small member, whole. */
 int restore_read(struct restore *restore, const struct manifest_member *member, struct buf *ret_data);
 /* Table of contents of an archive member; when `copy_fd` >= 0 its bytes are written there as well. */

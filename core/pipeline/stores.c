@@ -83,9 +83,13 @@ store_mark(const struct config *config, const struct storage *storage)
     return mem_printf("%s/store-%s", config->state_dir, storage_name(storage));
 }
 
-static int
-store_emptied(const struct storage *storage, const char *mark)
+int
+stores_check_emptied(const struct config *config, const struct storage *storage)
 {
+    CLEANUP_FREE char *mark = store_mark(config, storage);
+
+    if (!file_exists(mark))
+        return 0;
     (void)error_set(PGCASK_FAILED, "store '%s' is empty, but backups were stored in it before", storage_name(storage));
     return error_hint(PGCASK_FAILED, "is its file system mounted, is it the right place? To begin anew with an empty store, "
                                      "remove '%s'", mark);
@@ -125,8 +129,10 @@ found_check(const struct config *config, const struct stores *stores, struct fou
     bool writing = (flags & PGCASK_OPEN_READONLY) == 0;
     int rc = 0;
 
-    if (found->id == NULL && file_exists(mark))
-        return store_emptied(found->storage, mark);
+    if (found->id == NULL)
+        rc = stores_check_emptied(config, found->storage);
+    if (rc < 0)
+        return rc;
     if (found->id == NULL && (!writing || (flags & STORES_EXISTING) != 0))
         return 0;
     if (found->id == NULL && (flags & STORES_JOIN) != 0 && stores->repository == NULL)

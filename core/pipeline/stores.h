@@ -35,6 +35,10 @@ void cleanup_stores(struct stores *stores);
 
 /* A lease says in a store that `id` is being written: its key and its text, owned by the caller. */
 int stores_lease(const char *cluster, const char *id, char **ret_key, char **ret_text);
+/* A key that nobody else has, for an object that 'pgcask check' tries a store with; owned by the caller. */
+int stores_check_key(const char *cluster, char **ret_key);
+/* An error when a store without a repository held backups before: it is not mounted, or lost. */
+int stores_check_emptied(const struct config *config, const struct storage *storage);
 /* Is there a lease for `id` besides our own? Two hosts may begin the same job in the same second. */
 int stores_rival(struct storage *storage, const char *cluster, const char *id, const char *own_key, bool *ret_rival);
 /* Take away what runs that died left behind: uploads, leases, objects without a manifest (at once when their lease is dead,

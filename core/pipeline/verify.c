@@ -112,11 +112,13 @@ verify_end_list(struct taker *taker, const struct manifest_member *member)
 static int
 verify_deep(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref)
 {
+    struct storage *storage = spec->storage;
+    CLEANUP(copies_free) struct copies *copies = copies_new(&storage, 1);
     struct taker taker = { 0 };
     int rc = verify_start_list(spec, member, &taker);
 
     if (rc == 0)
-        rc = member_read_all(spec->crew, spec->streams + 1, spec->storage, ref, spec->identities, verify_take, &taker);
+        rc = member_read_all(spec->crew, spec->streams + 1, copies, ref, spec->identities, verify_take, &taker);
     if (rc < 0) {
         process_kill(&taker.process);
         return rc;
@@ -126,11 +128,36 @@ verify_deep(const struct verify_spec *spec, const struct manifest_member *member
 
 struct verify_run {
     const struct verify_spec *spec;
-    bool deep;
+    enum verify_depth depth;
     pthread_mutex_t lock;
     size_t next;
-    struct error error;
+    struct error error, cold; /* the first ones */
 };
+
+static int
+verify_member(const struct verify_run *run, const struct manifest_member *member)
+{
+    const struct manifest *manifest = run->spec->manifest;
+    CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, member->object);
+    struct member_ref ref = verify_ref(member, key);
+    int rc;
+
+    if (run->depth == VERIFY_PLAIN)
+        return verify_deep(run->spec, member, &ref);
+    if (run->depth == VERIFY_CONFIRMED)
+        rc = member_check_size(run->spec->storage, &ref);
+    else
+        rc = member_check_stored(run->spec->storage, &ref, NULL, NULL);
+    progress_add(NULL, member->plain_size);
+    return rc;
+}
+
+static void
+verify_take_error(struct error *error, int code)
+{
+    if (error->code == 0)
+        error_take(code, error);
+}
 
 static void *
 verify_thread(void *arg)
@@ -141,20 +168,15 @@ verify_thread(void *arg)
     (void)pthread_mutex_lock(&run->lock);
     while (run->error.code == 0 && run->next < manifest->member_count) {
         const struct manifest_member *member = &manifest->members[run->next++];
-        CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, member->object);
-        struct member_ref ref = verify_ref(member, key);
         int rc;
 
         (void)pthread_mutex_unlock(&run->lock);
-        if (run->deep)
-            rc = verify_deep(run->spec, member, &ref);
-        else
-            rc = member_check_stored(run->spec->storage, &ref, NULL, NULL);
-        if (!run->deep)
-            progress_add(NULL, member->plain_size);
+        rc = verify_member(run, member);
         (void)pthread_mutex_lock(&run->lock);
-        if (rc < 0 && run->error.code == 0)
-            error_take(rc, &run->error);
+        if (rc == PGCASK_COLD) /* those that can be read are read all the same */
+            verify_take_error(&run->cold, rc);
+        else if (rc < 0)
+            verify_take_error(&run->error, rc);
     }
     (void)pthread_mutex_unlock(&run->lock);
     return NULL;
@@ -183,18 +205,13 @@ verify_manifest(const struct verify_spec *spec)
     return 0;
 }
 
-int
-verify_copy(const struct verify_spec *spec, bool *ret_deep)
+static int
+verify_members(const struct verify_spec *spec, enum verify_depth depth)
 {
-    struct verify_run run = { .spec = spec };
-    pthread_t *threads;
+    struct verify_run run = { .spec = spec, .depth = depth };
+    pthread_t *threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
     unsigned started = 0;
-    int rc = verify_manifest(spec);
 
-    if (rc < 0)
-        return cancel_or(rc);
-    threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
-    run.deep = spec->deep && verify_can_decrypt(spec->manifest, spec->identities);
     (void)pthread_mutex_init(&run.lock, NULL);
     progress_begin("verify", manifest_plain_size(spec->manifest));
     while (started + 1 < spec->streams && pthread_create(&threads[started], NULL, verify_thread, &run) == 0)
@@ -205,13 +222,40 @@ verify_copy(const struct verify_spec *spec, bool *ret_deep)
     progress_end();
     (void)pthread_mutex_destroy(&run.lock);
     free(threads);
-    rc = error_put(&run.error);
+    if (run.error.code != 0)
+        error_free(&run.cold);
+    return error_put(run.error.code != 0 ? &run.error : &run.cold);
+}
+
+int
+verify_copy(const struct verify_spec *spec, enum verify_depth *ret_depth)
+{
+    bool deep = spec->deep && verify_can_decrypt(spec->manifest, spec->identities);
+    enum verify_depth depth = deep ? VERIFY_PLAIN : VERIFY_STORED;
+    int rc = verify_manifest(spec);
+
+    if (rc == 0)
+        rc = verify_members(spec, depth);
     if (rc < 0)
         return cancel_or(rc);
-    if (ret_deep != NULL)
-        *ret_deep = run.deep;
+    if (ret_depth != NULL)
+        *ret_depth = depth;
     log_info("store '%s': backup '%s' is as its manifest says (%s)", storage_name(spec->storage), spec->manifest->id,
-             run.deep ? "decrypted and decompressed" : "stored digests");
+             deep ? "decrypted and decompressed" : "stored digests");
+    return 0;
+}
+
+int
+verify_confirm(const struct verify_spec *spec)
+{
+    int rc = verify_manifest(spec);
+
+    if (rc == 0)
+        rc = verify_members(spec, VERIFY_CONFIRMED);
+    if (rc < 0)
+        return cancel_or(rc);
+    log_info("store '%s': backup '%s' is in cold storage and cannot be read back: its sizes are as its manifest says, and "
+             "the store confirmed each checksum when it took the bytes", storage_name(spec->storage), spec->manifest->id);
     return 0;
 }
 
@@ -222,8 +266,13 @@ verify_is_bad(int rc)
 }
 
 int
-verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem)
+verify_record(struct storage *storage, const struct manifest *manifest, enum verify_depth depth, const char *problem)
 {
+    static const char *const depths[] = {
+        [VERIFY_STORED] = "stored",
+        [VERIFY_PLAIN] = "plain",
+        [VERIFY_CONFIRMED] = "confirmed",
+    };
     CLEANUP_JSON json_t *row = json_object();
     int64_t now_s = clock_now_s();
     CLEANUP_FREE char *time = clock_iso(now_s);
@@ -236,7 +285,7 @@ verify_record(struct storage *storage, const struct manifest *manifest, bool dee
     (void)json_object_set_new(row, "backup", json_text(manifest->id));
     (void)json_object_set_new(row, "time", json_text(time));
     (void)json_object_set_new(row, "tool", json_text("pgcask " PACKAGE_VERSION));
-    (void)json_object_set_new(row, "depth", json_string(deep ? "plain" : "stored"));
+    (void)json_object_set_new(row, "depth", json_string(depths[depth]));
     (void)json_object_set_new(row, "good", json_boolean(problem == NULL));
     if (problem != NULL)
         (void)json_object_set_new(row, "problem", json_text(problem));

@@ -14,6 +14,13 @@
 
 #include <stdbool.h>
 
+/* How a copy was looked at. */
+enum verify_depth {
+    VERIFY_STORED,    /* the digests of all stored bytes */
+    VERIFY_PLAIN,     /* decrypted, decompressed, the digests of the plain bytes */
+    VERIFY_CONFIRMED, /* cold: the sizes of all objects; the store confirmed their checksums when it took them */
+};
+
 struct verify_spec {
     struct crew *crew;
     unsigned streams;
@@ -24,13 +31,16 @@ struct verify_spec {
     bool deep;                               /* decrypt and decompress; else stored digests only */
 };
 
-/* One copy of a backup. 0: all is as the manifest says. `ret_deep` (may be NULL): whether the plain bytes were compared. */
-int verify_copy(const struct verify_spec *spec, bool *ret_deep);
+/* One copy of a backup, in that store and no other. 0: all is as the manifest says. `ret_depth` (may be NULL): STORED or
+ * PLAIN. PGCASK_COLD: it cannot be read now. */
+int verify_copy(const struct verify_spec *spec, enum verify_depth *ret_depth);
+/* What can be said of a copy that cannot be read: all members are there, each of its size. */
+int verify_confirm(const struct verify_spec *spec);
 /* Does that error of verify_copy say something of the copy? Being stopped, lacking the right key, a store that
  * does not answer, a program that is missing: those do not. */
 bool verify_is_bad(int rc);
 /* Write the outcome into the store: a small new object. `problem` NULL: good. */
-int verify_record(struct storage *storage, const struct manifest *manifest, bool deep, const char *problem);
+int verify_record(struct storage *storage, const struct manifest *manifest, enum verify_depth depth, const char *problem);
 /* Can `identities` (NULL: none) read this backup? */
 bool verify_can_decrypt(const struct manifest *manifest, const struct age_identities *identities);
 

@@ -7,11 +7,14 @@
 
 #include "plugin/conform-suite.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+enum { COLD_POLL_MS = 200 };
 
 #define HAS(conform, callback) ((conform)->spec->plugin->storage.callback != NULL)
 
@@ -171,26 +174,77 @@ optional_thaw(struct conform *conform)
     return storage_remove(conform->storage, key);
 }
 
-/* Only where an object turns cold as soon as it is written. Whether it thaws takes longer than anybody would wait. */
+/* Wait until stat says that tier, as long as --cold allows. */
+static int
+optional_await(struct conform *conform, const char *key, int tier)
+{
+    int64_t waited_ms = 0;
+    struct storage_object object;
+    int rc;
+
+    for (;;) {
+        rc = storage_stat_object(conform->storage, key, &object);
+        if (rc < 0 || object.tier == tier)
+            return rc;
+        if (waited_ms >= conform->spec->cold_ms)
+            return error_set(PGCASK_FAILED, "after %" PRId64 " s it is still %s, not %s", waited_ms / 1000,
+                             optional_tier_word(object.tier), optional_tier_word(tier));
+        rc = cancel_sleep_ms(COLD_POLL_MS);
+        if (rc < 0)
+            return rc;
+        waited_ms += COLD_POLL_MS;
+    }
+}
+
+static void
+optional_rules_say(void *ctx, int outcome, const char *text, const char *cure)
+{
+    (void)cure;
+    if (outcome == PGCASK_CHECK_FIXED)
+        conform_note(ctx, "%s", text);
+}
+
+/* Where nobody waits, only what turns cold as soon as it is written can be tried. */
+static int
+optional_freeze(struct conform *conform, const char *key, size_t size)
+{
+    const struct storage_check rules = { .fix = true, .say = optional_rules_say, .ctx = conform };
+    struct storage_object object;
+    int rc = 0;
+
+    if (conform->spec->cold_ms > 0)
+        rc = storage_check(conform->storage, &rules);
+    if (rc == 0)
+        rc = conform_put(conform, key, 36, size);
+    if (rc == 0 && conform->spec->cold_ms > 0)
+        return optional_await(conform, key, PGCASK_TIER_COLD);
+    if (rc == 0)
+        rc = storage_stat_object(conform->storage, key, &object);
+    if (rc < 0 || object.tier == PGCASK_TIER_COLD)
+        return rc;
+    rc = storage_remove(conform->storage, key);
+    return rc < 0 ? rc : error_set(CONFORM_SKIPPED, "an object just written is not cold here; --cold DURATION waits for it");
+}
+
 static int
 optional_cold(struct conform *conform)
 {
+    enum { SIZE = 70000 };
     CLEANUP_FREE char *key = conform_key(conform, "cold");
     struct storage_object object;
-    char byte;
+    unsigned char byte;
     int rc;
 
     if (!HAS(conform, thaw))
         return error_set(CONFORM_SKIPPED, "the store never has cold objects");
-    rc = conform_put(conform, key, 36, 60);
-    if (rc == 0)
-        rc = storage_stat_object(conform->storage, key, &object);
+    rc = optional_freeze(conform, key, SIZE);
+    if (rc != 0)
+        return rc;
+    rc = storage_stat_object(conform->storage, key, &object);
+    if (rc == 0 && object.size != SIZE && object.size != 0) /* 0: not told while it is cold */
+        rc = error_set(PGCASK_FAILED, "stat of a cold object says %" PRIu64 " bytes, wanted %d", object.size, SIZE);
     if (rc < 0)
         return rc;
-    if (object.tier != PGCASK_TIER_COLD) {
-        rc = storage_remove(conform->storage, key);
-        return rc < 0 ? rc : error_set(CONFORM_SKIPPED, "an object just written is not cold here");
-    }
     rc = conform_expect(storage_get(conform->storage, key, 0, &byte, 1), PGCASK_COLD, "get of a cold object");
     if (rc == 0)
         rc = conform_expect(storage_thaw(conform->storage, key, 1, "standard"), PGCASK_COLD, "thaw of a cold object");
@@ -201,6 +255,10 @@ optional_cold(struct conform *conform)
     if (rc == 0)
         rc = conform_expect(storage_thaw(conform->storage, key, 1, "standard"), PGCASK_COLD,
                             "thaw of one that is on its way");
+    if (rc == 0 && conform->spec->cold_ms > 0)
+        rc = optional_await(conform, key, PGCASK_TIER_THAWED);
+    if (rc == 0 && conform->spec->cold_ms > 0)
+        rc = conform_holds(conform, conform->storage, key, 36, SIZE);
     return rc < 0 ? rc : storage_remove(conform->storage, key);
 }
 

@@ -9,12 +9,15 @@
 #include "plugin/host.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct conform_spec {
     const struct plugin *plugin;
     const char *const *words; /* "key=value" settings of the store to try */
     size_t word_count;
     unsigned keys;            /* objects of the long listing; fewer for slow stores. At least 1. */
+    int64_t cold_ms;          /* wait so long for an object to turn cold, and again for it to thaw; the store's tiering rules
+                                 are put in place first. 0: do not */
     void (*print)(void *ctx, const char *line); /* takes each line of TAP, without newline */
     void *ctx;
 };

@@ -3,14 +3,13 @@
 
 #include "stage/member-reader.h"
 
-#include "base/error.h"
 #include "base/digest.h"
+#include "base/error.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct reader {
-    const struct storage *storage;
     const struct member_ref *ref;
     struct member_source *source;
     struct digest *plain;
@@ -18,25 +17,32 @@ struct reader {
     void *take_ctx;
 };
 
-static int
-member_corrupt(const struct storage *storage, const struct member_ref *ref, int code)
-{
-    return error_context(code, "store '%s': object '%s'", storage_name(storage), ref->key);
-}
-
 enum {
-    PIECE_HEAD_BYTES = sizeof(size_t), /* the plain length travels to the worker in front of the compressed bytes */
-    READER_GIVE_BYTES = 256 * 1024,    /* what was digested is still in the core's cache when it is taken */
+    PIECE_HEAD_BYTES = sizeof(struct member_frame), /* travels to the worker in front of the compressed bytes */
+    READER_GIVE_BYTES = 256 * 1024,                 /* what was digested is still in the core's cache when it is taken */
 };
 
 static int
 reader_fill(void *ctx, struct piece *piece)
 {
     struct reader *reader = ctx;
-    size_t plain_len = 0;
-    int rc = member_source_next(reader->source, piece->in + PIECE_HEAD_BYTES, &piece->in_len, &plain_len);
+    struct member_frame frame = { 0 };
+    int rc = member_source_next(reader->source, piece->in + PIECE_HEAD_BYTES, &frame);
 
-    memcpy(piece->in, &plain_len, sizeof plain_len);
+    memcpy(piece->in, &frame, sizeof frame);
+    piece->in_len = frame.len;
+    return rc;
+}
+
+/* What does not decompress is fetched from another copy, as long as there is one. */
+static int
+expand(struct frame_tools *tools, struct member_source *source, struct member_frame *frame, void *data, void *out)
+{
+    int rc;
+
+    do
+        rc = frame_expand(tools, data, frame->len, out, frame->plain_len);
+    while (member_source_again(source, frame, data, &rc));
     return rc;
 }
 
@@ -44,11 +50,11 @@ static int
 reader_work(void *ctx, struct frame_tools *tools, struct piece *piece)
 {
     const struct reader *reader = ctx;
-    int rc;
+    struct member_frame frame;
 
-    memcpy(&piece->out_len, piece->in, sizeof piece->out_len);
-    rc = frame_expand(tools, piece->in + PIECE_HEAD_BYTES, piece->in_len, piece->out, piece->out_len);
-    return rc < 0 ? member_corrupt(reader->storage, reader->ref, rc) : 0;
+    memcpy(&frame, piece->in, sizeof frame);
+    piece->out_len = frame.plain_len;
+    return expand(tools, reader->source, &frame, piece->in + PIECE_HEAD_BYTES, piece->out);
 }
 
 static int
@@ -57,6 +63,7 @@ reader_drain(void *ctx, struct piece *piece)
     struct reader *reader = ctx;
     int rc = 0;
 
+    member_source_used(reader->source, piece->in + PIECE_HEAD_BYTES, piece->in_len);
     for (size_t at = 0; rc == 0 && at < piece->out_len; at += READER_GIVE_BYTES) {
         size_t len = piece->out_len - at < READER_GIVE_BYTES ? piece->out_len - at : READER_GIVE_BYTES;
 
@@ -70,24 +77,21 @@ static int
 reader_compare(struct reader *reader)
 {
     CLEANUP_FREE char *digest = digest_end(reader->plain);
+    int rc = digest_compare("the digest of the plain bytes", digest, reader->ref->plain_digest);
 
-    if (strcmp(digest, reader->ref->plain_digest) == 0)
-        return 0;
-    (void)error_set(ERROR_CORRUPT, "the digest of the plain bytes is %s, the manifest says %s", digest,
-                    reader->ref->plain_digest);
-    return member_corrupt(reader->storage, reader->ref, ERROR_CORRUPT);
+    return rc < 0 ? member_source_blame(reader->source, rc) : 0;
 }
 
 int
-member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, const struct member_ref *ref,
+member_read_all(struct crew *crew, unsigned pieces, struct copies *copies, const struct member_ref *ref,
                 const struct age_identities *identities, member_take *take, void *ctx)
 {
     const struct conveyor_ops ops = { frame_bound() + PIECE_HEAD_BYTES, FRAME_PLAIN_BYTES, reader_fill, reader_work,
                                       reader_drain };
     CLEANUP(member_source_close) struct member_source *source = NULL;
     CLEANUP(digest_free) struct digest *plain = digest_new(DIGEST_XXH3);
-    struct reader reader = { .storage = storage, .ref = ref, .plain = plain, .take = take, .take_ctx = ctx };
-    int rc = member_source_open(storage, ref, identities, &source);
+    struct reader reader = { .ref = ref, .plain = plain, .take = take, .take_ctx = ctx };
+    int rc = member_source_open(copies, ref, identities, true, &source);
 
     if (rc < 0)
         return rc;
@@ -99,8 +103,6 @@ member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, con
 }
 
 struct member_prefix {
-    const struct storage *storage;
-    struct member_ref ref;
     struct member_source *source;
     struct frame_tools *tools;
     unsigned char *stored, *plain;
@@ -108,18 +110,16 @@ struct member_prefix {
 };
 
 int
-member_prefix_open(struct storage *storage, const struct member_ref *ref, const struct age_identities *identities,
-                   struct member_prefix **ret_prefix)
+member_prefix_open(struct copies *copies, const struct member_ref *ref, const struct age_identities *identities,
+                   bool whole, struct member_prefix **ret_prefix)
 {
     struct member_source *source;
     struct member_prefix *prefix;
-    int rc = member_source_open(storage, ref, identities, &source);
+    int rc = member_source_open(copies, ref, identities, whole, &source);
 
     if (rc < 0)
         return rc;
     prefix = mem_zalloc(sizeof *prefix);
-    prefix->storage = storage;
-    prefix->ref = *ref;
     prefix->source = source;
     prefix->tools = frame_tools_new(1);
     prefix->stored = mem_pages_alloc(frame_bound());
@@ -131,17 +131,17 @@ member_prefix_open(struct storage *storage, const struct member_ref *ref, const 
 static int
 prefix_next(struct member_prefix *prefix)
 {
-    size_t len, plain_len;
-    int rc = member_source_next(prefix->source, prefix->stored, &len, &plain_len);
+    struct member_frame frame;
+    int rc = member_source_next(prefix->source, prefix->stored, &frame);
 
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return member_corrupt(prefix->storage, &prefix->ref, error_set(ERROR_CORRUPT, "the member ends too early"));
-    rc = frame_expand(prefix->tools, prefix->stored, len, prefix->plain, plain_len);
+        return member_source_blame(prefix->source, error_set(ERROR_CORRUPT, "the member ends too early"));
+    rc = expand(prefix->tools, prefix->source, &frame, prefix->stored, prefix->plain);
     prefix->pos = 0;
-    prefix->len = rc < 0 ? 0 : plain_len;
-    return rc < 0 ? member_corrupt(prefix->storage, &prefix->ref, rc) : 0;
+    prefix->len = rc < 0 ? 0 : frame.plain_len;
+    return rc;
 }
 
 int

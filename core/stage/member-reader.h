@@ -15,14 +15,14 @@ typedef int member_take(void *ctx, const void *data, size_t len);
 
 /* The whole member. 0 only when sizes and all digests are those of the manifest: what was taken before an error is not
  * to be trusted. */
-int member_read_all(struct crew *crew, unsigned pieces, struct storage *storage, const struct member_ref *ref,
+int member_read_all(struct crew *crew, unsigned pieces, struct copies *copies, const struct member_ref *ref,
                     const struct age_identities *identities, member_take *take, void *ctx);
 
 /* The member from its start for as long as somebody pulls: no more is fetched than was asked for, rounded up to a
- * frame. Each frame is authenticated (sealed) or has its checksum, but the digest of the whole is not compared. */
+ * frame, unless it is known that `whole` of it will be pulled. Each frame is authenticated (sealed) or has its checksum, but the digest of the whole is not compared. */
 struct member_prefix;
-int member_prefix_open(struct storage *storage, const struct member_ref *ref, const struct age_identities *identities,
-                       struct member_prefix **ret_prefix);
+int member_prefix_open(struct copies *copies, const struct member_ref *ref, const struct age_identities *identities,
+                       bool whole, struct member_prefix **ret_prefix);
 /* Exactly `len` bytes more; ERROR_CORRUPT when there are not so many. Of the type archive_read. */
 int member_prefix_read(void *prefix, void *data, size_t len);
 uint64_t member_prefix_fetched(const struct member_prefix *prefix);

@@ -8,6 +8,7 @@
 
 #include <expat.h>
 #include <limits.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -144,6 +145,7 @@ xml_read(const char *what, const char *data, size_t len, const struct xml_reader
         parse.rc = PGCASK_FAILED;
     }
     XML_ParserFree(parse.parser);
+    OPENSSL_cleanse(parse.text, TEXT_MAX_BYTES + 1); /* it may have been a key */
     free(parse.text);
     return parse.rc;
 }

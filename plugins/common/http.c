@@ -391,7 +391,8 @@ exchange_failed(const struct exchange *exchange, CURLcode code)
 {
     const char *why = exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
     const char *url = exchange->request->url;
-    int host = (int)(strcspn(url, "?"));
+    size_t begin = exchange->request->direct ? strlen("https://") : 0; /* what is behind may be a secret there */
+    int host = (int)(strlen(url) < begin ? 0 : begin + strcspn(url + begin, exchange->request->direct ? "/?" : "?"));
 
     if (exchange->too_long) {
         pgcask_error("%s %.*s: the answer is longer than it may be", exchange->request->method, host, url);
@@ -416,6 +417,9 @@ exchange_failed(const struct exchange *exchange, CURLcode code)
         return PGCASK_FAILED;
     case CURLE_COULDNT_RESOLVE_HOST:
         pgcask_hint("is the name of the server right, does this host's DNS answer?");
+        return PGCASK_RETRY;
+    case CURLE_SSL_CONNECT_ERROR:
+        pgcask_hint("does the server speak TLS 1.2 or later on that port, or should the URL begin with http://?");
         return PGCASK_RETRY;
     case CURLE_COULDNT_RESOLVE_PROXY:
         pgcask_hint("is the name of the proxy right?");

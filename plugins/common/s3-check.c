@@ -84,6 +84,11 @@ check_lock(struct s3 *s3, struct pgcask_check *check)
         return 0;
     }
     rc = s3_bucket_ask(s3, "versioning", "VersioningConfiguration/Status", &versioning);
+    if (rc == PGCASK_FAILED) {
+        pgcask_check_say(check, PGCASK_CHECK_WARN, "allow s3:GetBucketVersioning to have it looked at",
+                         "whether removed objects live on as versions is not known: this user may not ask");
+        return 0;
+    }
     if (rc < 0)
         return rc;
     if (versioning != NULL && strcmp(versioning, "Enabled") == 0)
@@ -106,8 +111,9 @@ check_public(struct s3 *s3, struct pgcask_check *check)
     if (rc < 0)
         return rc;
     if (public != NULL && (strcmp(public, "true") == 0 || strcmp(public, "TRUE") == 0))
-        pgcask_check_say(check, PGCASK_CHECK_BAD, "block public access in the bucket's settings",
-                         "bucket '%s' is open to the public", s3->settings->bucket);
+        pgcask_check_say(check, s3->amazon ? PGCASK_CHECK_BAD : PGCASK_CHECK_WARN, /* Ceph says so of any second user, too */
+                         "look at the bucket's policy: nobody but its users should be named there",
+                         "the server calls bucket '%s' open to the public", s3->settings->bucket);
     return 0;
 }
 

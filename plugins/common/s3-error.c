@@ -23,7 +23,8 @@ struct meaning {
 
 static const char cure_rights[] =
     "the policy of this user and of the bucket must allow s3:PutObject, s3:GetObject, s3:ListBucket, s3:DeleteObject, "
-    "s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads for this bucket and prefix";
+    "s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads for this bucket and prefix, "
+    "s3:PutObjectTagging with tags, s3:PutObjectRetention with object_lock";
 
 /* The first row that fits counts. */
 static const struct meaning meanings[] = {
@@ -83,6 +84,7 @@ static const struct meaning meanings[] = {
     { "InternalError", 0, PGCASK_RETRY, "the server has an internal error", NULL },
     { NULL, 500, PGCASK_RETRY, "the server has an internal error", NULL },
     { NULL, 502, PGCASK_RETRY, "the server is not to be reached behind its gateway", NULL },
+    { "ServiceUnavailable", 0, PGCASK_RETRY, "the server is not available", NULL },
     { NULL, 503, PGCASK_RETRY, "the server is not available", NULL },
     { NULL, 504, PGCASK_RETRY, "the server is not to be reached behind its gateway", NULL },
     { NULL, 0, PGCASK_FAILED, NULL, NULL },
@@ -281,6 +283,10 @@ s3_error_tell(struct s3 *s3, const struct s3_request *request, const struct http
     pgcask_error("%s %s: %s%s(%s %ld%s%s%s%s)", request->what, whose, meaning->words ? meaning->words : "the server refuses",
                  " ", "status", answer->status, *error.code ? " " : "", error.code, *error.message ? ": " : "", error.message);
     rc = tell_cure(s3, meaning, &error, second.headers != NULL ? &second : answer);
+    if (answer->status == 400 && s3->cold_class != NULL &&
+        (strcmp(error.code, "InvalidArgument") == 0 || strcmp(error.code, "InvalidStorageClass") == 0))
+        pgcask_hint("the server does not take storage class '%s' at upload: correct it, or, where objects get there by "
+                    "lifecycle rules only, use the glacier plugin with transition = after 1d", s3->cold_class);
     http_answer_free(&second);
     s3_error_free(&error);
     return rc;

@@ -79,6 +79,7 @@ rules_element(void *ctx, const char *path, const char *text)
         { "/ID", &rules->id },
         { "/Status", &rules->status },
         { "/Filter/And/Prefix", &rules->prefix },
+        { "/Filter/Prefix", &rules->prefix }, /* Ceph gives them back without And */
         { "/Filter/And/Tag/Key", &rules->tag_key },
         { "/Filter/And/Tag/Value", &rules->tag_value },
         { "/Filter/Tag/Key", &rules->tag_key },
@@ -237,8 +238,8 @@ lifecycle_fix(struct s3 *s3, const char *text, const char *id, const struct rule
                          "the server took the lifecycle rule '%s', but does not show it as it was sent", id);
         return 0;
     }
-    pgcask_check_say(check, PGCASK_CHECK_FIXED, NULL, "lifecycle rule '%s' moves members to %s after %d days", id,
-                     s3->later_class, s3->later_days);
+    pgcask_check_say(check, PGCASK_CHECK_FIXED, NULL, "lifecycle rule '%s' moves members to %s after %d day%s", id,
+                     s3->later_class, s3->later_days, s3->later_days == 1 ? "" : "s");
     return 0;
 }
 
@@ -254,15 +255,15 @@ s3_lifecycle_check(struct s3 *s3, struct pgcask_check *check)
     if (rc < 0)
         return rc;
     if (rules.as_wanted) {
-        pgcask_check_say(check, PGCASK_CHECK_OK, NULL, "lifecycle rule '%s' moves members to %s after %d days", id,
-                         s3->later_class, s3->later_days);
+        pgcask_check_say(check, PGCASK_CHECK_OK, NULL, "lifecycle rule '%s' moves members to %s after %d day%s", id,
+                         s3->later_class, s3->later_days, s3->later_days == 1 ? "" : "s");
         return 0;
     }
     if (pgcask_check_fix(check))
         return lifecycle_fix(s3, text, id, &rules, check);
     pgcask_check_say(check, PGCASK_CHECK_BAD, "'pgcask check --fix' puts it there; other rules stay as they are",
-                     rules.ours ? "lifecycle rule '%s' does not say what transition says: to %s after %d days" :
-                                  "there is no lifecycle rule '%s', so nothing moves to %s after %d days",
-                     id, s3->later_class, s3->later_days);
+                     rules.ours ? "lifecycle rule '%s' does not say what transition says: to %s after %d day%s" :
+                                  "there is no lifecycle rule '%s', so nothing moves to %s after %d day%s",
+                     id, s3->later_class, s3->later_days, s3->later_days == 1 ? "" : "s");
     return 0;
 }

@@ -129,12 +129,12 @@ listing_element(void *ctx, const char *path, const char *text)
 
 /* One page; `token` NULL: the first. */
 static int
-list_page(struct listing *listing, const char *prefix, const char *token, const char *max_keys)
+list_page(struct listing *listing, const char *prefix, const char *token)
 {
     const struct s3_query query[] = { { token ? "continuation-token" : "encoding-type", token ? token : "url" },
                                       { token ? "encoding-type" : "list-type", token ? "url" : "2" },
-                                      { token ? "list-type" : "max-keys", token ? "2" : max_keys },
-                                      { token ? "max-keys" : "prefix", token ? max_keys : prefix },
+                                      { token ? "list-type" : "max-keys", token ? "2" : "1000" },
+                                      { token ? "max-keys" : "prefix", token ? "1000" : prefix },
                                       { token ? "prefix" : NULL, token ? prefix : NULL },
                                       { NULL, NULL } };
     static const char *const headers[] = { "x-amz-optional-object-attributes: RestoreStatus", NULL };
@@ -161,7 +161,7 @@ list_all(struct listing *listing, const char *prefix)
 
     for (;;) {
         listing->truncated = false;
-        rc = list_page(listing, prefix, token, "1000");
+        rc = list_page(listing, prefix, token);
         if (rc < 0 || !listing->truncated)
             break;
         if (listing->next == NULL || *listing->next == '\0' || (token != NULL && strcmp(token, listing->next) == 0)) {
@@ -191,45 +191,6 @@ s3_list(void *handle, const char *prefix, struct pgcask_listing *ret_listing)
     struct listing listing = { .s3 = s3, .found = list_found, .ctx = ret_listing };
 
     return list_all(&listing, full);
-}
-
-struct one {
-    const char *key;
-    bool found;
-    uint64_t size;
-    int64_t mtime_s;
-};
-
-static int
-one_found(void *ctx, const char *key, uint64_t size, int64_t mtime_s, int tier, int64_t until_s)
-{
-    struct one *one = ctx;
-
-    (void)tier;
-    (void)until_s;
-    if (strcmp(key, one->key) == 0)
-        *one = (struct one){ one->key, true, size, mtime_s };
-    return 0;
-}
-
-int
-s3_list_one(struct s3 *s3, const char *key, uint64_t *ret_size, int64_t *ret_mtime_s)
-{
-    CLEANUP_FREE char *full = plain_printf("%s%s", s3->prefix, key);
-    struct one one = { .key = key };
-    struct listing listing = { .s3 = s3, .found = one_found, .ctx = &one };
-    int rc = list_page(&listing, full, NULL, "1"); /* the key itself sorts before all that begin with it */
-
-    free(listing.next);
-    if (rc == 0 && !one.found) {
-        pgcask_error("there is no object '%s'", key);
-        rc = PGCASK_NOT_FOUND;
-    }
-    if (rc < 0)
-        return rc;
-    *ret_size = one.size;
-    *ret_mtime_s = one.mtime_s;
-    return 0;
 }
 
 /* ---- removing ---- */

@@ -145,7 +145,12 @@ int
 s3_head(struct s3 *s3, const char *key, struct s3_head *ret_head)
 {
     static const char *const headers[] = { "x-amz-checksum-mode: ENABLED", NULL };
-    const struct s3_request request = { .method = "HEAD", .key = key, .headers = headers, .what = "looking at" };
+    const struct s3_request request = {
+        .method = "HEAD",
+        .key = key,
+        .headers = s3_known_get(s3, &s3->checksums) != S3_NO ? headers : NULL, /* some servers refuse it */
+        .what = "looking at",
+    };
     struct s3_head head = { 0 };
     struct http_answer answer;
     const char *length;
@@ -167,12 +172,6 @@ s3_head(struct s3 *s3, const char *key, struct s3_head *ret_head)
     head.etag = unquoted(http_answer_header(&answer, "etag"));
     head.crc32 = unquoted(http_answer_header(&answer, "x-amz-checksum-crc32"));
     http_answer_free(&answer);
-    if (head.tier != PGCASK_TIER_HOT && head.size == 0) /* Ceph tells no size of what went to another tier */
-        rc = s3_list_one(s3, key, &head.size, &head.mtime_s);
-    if (rc < 0) {
-        s3_head_free(&head);
-        return rc;
-    }
     *ret_head = head;
     return 0;
 }

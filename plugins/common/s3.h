@@ -130,7 +130,7 @@ int s3_class_minimum_days(const char *storage_class);
 
 /* What HEAD tells. */
 struct s3_head {
-    uint64_t size;
+    uint64_t size;      /* 0 from Ceph for what is in another tier */
     int64_t mtime_s;
     char *etag, *crc32; /* "" when absent; without quotes */
     int tier;           /* PGCASK_TIER_… */
@@ -138,8 +138,6 @@ struct s3_head {
 };
 int s3_head(struct s3 *s3, const char *key, struct s3_head *ret_head);
 void s3_head_free(struct s3_head *head);
-/* Size and time of one object as a listing has them; PGCASK_NOT_FOUND. */
-int s3_list_one(struct s3 *s3, const char *key, uint64_t *ret_size, int64_t *ret_mtime_s);
 /* Is an object of that storage class to be thawed before it is read? Some servers have the classes and serve them at once: the
  * first such object that is met is tried. */
 bool s3_is_cold(struct s3 *s3, const char *key, const char *storage_class);

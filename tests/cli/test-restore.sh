@@ -199,26 +199,6 @@ END
     run_expect 0 pgcask restore latest --into pears2
 }
 
-test_a_copy_that_turns_out_bad_points_to_the_other()
-{
-    scene copies
-    configure <<END
-$(pgcask_section)
-$(cluster_section)
-$(store_section one)
-$(store_section two)
-$(job_section daily "databases = western" "stores = one two")
-END
-    run_expect 0 pgcask backup
-    flip "$(backup_dir)/western.dump.zst.age" 900
-    run_expect 1 pgcask restore latest --into western2
-    expect_err "ERROR: "
-    expect_err "store 'one': object 'main/backup/$(latest_id)/western.dump.zst.age'"
-    expect_err "HINT: another copy is in store 'two': --store two"
-    run_expect 0 pgcask restore latest --into western2 --store two
-    dropdb western2
-}
-
 # globals - all that is said of the roles of the rich data
 globals()
 {

@@ -9,7 +9,7 @@
 requires podchecker pod2man perl jq
 PGCASK=${PGCASK:-$build/pgcask}
 man=$top/docs/man
-own_keys='required retries retry_max parallel plugin'
+own_keys='required retries retry_max parallel bandwidth plugin'
 
 commands()
 {
@@ -82,12 +82,17 @@ END
     "$PGCASK" -c "$tmp/smallest.ini" config --json >"$tmp/config.json"
 }
 
+plugin_keys()
+{
+    "$PGCASK" plugin info "$1" | sed -n 's/^option\.\([a-z_]*\)\.type=.*/\1/p' | sort
+}
+
 test_keys_are_those_of_the_page_and_of_the_sample()
 {
-    local plugin_keys
+    local plugin plugin_keys
 
     smallest_config
-    plugin_keys=$("$PGCASK" plugin info local | sed -n 's/^option\.\([a-z_]*\)\.type=.*/\1/p' | xargs)
+    plugin_keys=$(for plugin in local s3 glacier; do plugin_keys "$plugin"; done | sort -u | xargs)
     jq -r 'to_entries[] | (.key | split(" ")[0]) as $kind | .value | keys[] | "[" + $kind + "] " + .' "$tmp/config.json" |
         grep -vxE "\[store\] (${plugin_keys// /|})" | sort -u >"$tmp/known"
     perl -ne '$kind = $1 if /^=head1 (?:SECTION \[([a-z]+)|)/; print "[$kind] $1\n" if $kind && /^=item B<([a-z_]+)> = /' \
@@ -103,6 +108,19 @@ test_keys_are_those_of_the_page_and_of_the_sample()
         print "[$kind] $key\n"' "$top/conf/pgcask.ini" | grep -vxE "\[store\] (${plugin_keys// /|})" | sort -u >"$tmp/sample"
     same "$tmp/known" "$tmp/page"
     same "$tmp/known" "$tmp/sample"
+}
+
+# The store of the plugin s3 in the sample shows each of its keys; a secret by one of its names at least.
+test_keys_of_s3_are_in_the_sample()
+{
+    plugin_keys s3 >"$tmp/known"
+    perl -0777 -ne '
+        for (split /^(?=\[)/m) {
+            next unless /^plugin = s3$/m;
+            print "$1\n" while /^(?:; )?([a-z_]+) = /gm;
+        }' "$top/conf/pgcask.ini" | sort -u >"$tmp/sample"
+    comm -23 "$tmp/known" "$tmp/sample" >"$tmp/missing"
+    [ ! -s "$tmp/missing" ] || fail "conf/pgcask.ini lacks keys of the plugin s3: $(xargs <"$tmp/missing")"
 }
 
 test_defaults_are_those_of_the_page()

@@ -10,7 +10,7 @@
 #   tests/servers/ceph.sh status          one line for each process
 #   tests/servers/ceph.sh env             shell lines that say where it is: eval "$(tests/servers/ceph.sh env)"
 #   tests/servers/ceph.sh wipe            kill, and remove everything
-#   tests/servers/ceph.sh quota BYTES     each bucket of `main` may hold so many: more is 403 QuotaExceeded; `off` ends it
+#   tests/servers/ceph.sh quota BYTES     what each bucket of `main` may hold, or `off`; more is 403 QuotaExceeded
 #   tests/servers/ceph.sh kill-gateway    kill -9; connections are refused from then on
 #   tests/servers/ceph.sh start-gateway   at its old ports
 #   tests/servers/ceph.sh kill-osd N      kill -9 of one disk's process, 0 is the first
@@ -79,9 +79,10 @@ choose_ports()
 # bucket is made. A cluster without real disks must not judge how full the machine is.
 write_conf()
 {
-    local copies=1
+    local copies=1 fast=true
 
     [ "$osds" -lt 3 ] || copies=3
+    [ "$store" != memstore ] || fast=false # it has to write what it holds
     cat >"$conf" <<END
 [global]
 fsid = $(uuid)
@@ -120,13 +121,14 @@ osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 4
 osd_pool_default_pgp_num = 4
 osd_pool_default_pg_autoscale_mode = off
+rgw_cache_enabled = false
 [mon.a]
 mon_data = $base/mon.a
 [osd]
 osd_data = $base/osd.\$id
 osd_objectstore = $store
 memstore_device_bytes = 17179869184
-osd_fast_shutdown = false
+osd_fast_shutdown = $fast
 bluestore_block_size = 17179869184
 bluestore_block_db_create = false
 bluestore_block_wal_create = false
@@ -142,7 +144,6 @@ osd_class_default_list = *
 rgw_data = $base/rgw.a
 rgw_frontends = beast endpoint=127.0.0.1:$port ssl_endpoint=127.0.0.1:$port_tls ssl_certificate=$base/tls/server.pem
 rgw_dns_name = s3.localhost
-rgw_cache_enabled = false
 rgw_enable_usage_log = false
 rgw_dynamic_resharding = false
 rgw_override_bucket_index_max_shards = 1
@@ -166,8 +167,8 @@ END
 write_env()
 {
     printf 'export %s=%q\n' S3_ENDPOINT "http://127.0.0.1:$port" S3_PORT "$port" \
-        S3_ENDPOINT_TLS "https://127.0.0.1:$port_tls" S3_PORT_TLS "$port_tls" S3_CA "$base/tls/ca.crt" S3_DOMAIN s3.localhost \
-        S3_REGION us-east-1 S3_KEY "$main_key" S3_SECRET "$main_secret" \
+        S3_ENDPOINT_TLS "https://127.0.0.1:$port_tls" S3_PORT_TLS "$port_tls" S3_CA "$base/tls/ca.crt" \
+        S3_DOMAIN s3.localhost S3_REGION us-east-1 S3_KEY "$main_key" S3_SECRET "$main_secret" \
         S3_READER_KEY "$reader_key" S3_READER_SECRET "$reader_secret" \
         S3_STRANGER_KEY "$stranger_key" S3_STRANGER_SECRET "$stranger_secret" S3_KMS_KEY testkey-1 >"$base/env"
 }
@@ -206,21 +207,23 @@ answers()
     ) 2>/dev/null
 }
 
-# It writes its pid only after it went to the background. Returns 2 when another program has taken a port meanwhile.
+# The gateway would write its pid some time after it went to the background by itself: it is put there instead.
+# Returns 2 when another program has taken a port meanwhile.
 start_gateway()
 {
-    local turn
+    local turn log=$base/log/client.rgw.a.log
 
-    daemon rgw radosgw -n client.rgw.a || return
+    if ! alive rgw; then
+        setsid radosgw -f -n client.rgw.a -c "$conf" >>"$base/log/rgw.out" 2>&1 </dev/null &
+        echo $! >"$base/run/rgw.pid"
+    fi
     for ((turn = 0; turn < 1200; turn++)); do
         answers && return
-        if ! alive rgw && { [ -s "$base/run/rgw.pid" ] || [ "$turn" -gt 200 ]; }; then
-            break
-        fi
+        is_there rgw || break
         sleep 0.05
     done
-    tail -n 20 "$base/log/client.rgw.a.log" >&2
-    ! grep -q 'failed to bind\|Address already in use' "$base/log/client.rgw.a.log" || return 2
+    tail -n 20 "$log" >&2
+    ! grep -q 'failed to bind\|Address already in use' "$log" || return 2
     return 1
 }
 
@@ -372,9 +375,11 @@ cmd_start()
     start_gateway
 }
 
+# A gateway keeps nothing, and the newer one takes half a minute to end when asked.
 cmd_stop()
 {
     [ -e "$base/made" ] || return 0
+    end rgw 60
     end_all 600
     : >"$base/stopped"
 }
@@ -424,7 +429,7 @@ case ${1:-} in
     start) cmd_start ;;
     stop) cmd_stop ;;
     kill) end_all ;;
-    restart) end rgw 200; start_gateway ;;
+    restart) end rgw 60; start_gateway ;;
     status) cmd_status ;;
     env) cat "$base/env" ;;
     wipe) cmd_wipe ;;

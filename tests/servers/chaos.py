@@ -17,7 +17,7 @@ file, no faults. "up" is from the client to the server.
     stall_up=N          nothing more is passed on after N bytes up         stall_down=N ... down
     times=N             the faults above befall so many connections only, counted since the file was changed
 
-The log has one line for each connection when it ends: number, bytes up, bytes down, what befell it."""
+The log has one line for each connection when it ends or stalls: number, bytes up, bytes down, what befell it."""
 import asyncio
 import os
 import socket
@@ -77,8 +77,14 @@ async def client_gone(writer):
 class Link:
     """One connection through the proxy."""
 
-    def __init__(self, faults):
-        self.faults, self.done, self.fate = faults, {'up': 0, 'down': 0}, 'closed'
+    def __init__(self, number, faults, log):
+        self.number, self.faults, self.log = number, faults, log
+        self.done, self.fate = {'up': 0, 'down': 0}, 'closed'
+
+    def write_log(self):
+        if self.log:
+            print(self.number, self.done['up'], self.done['down'], self.fate, file=self.log, flush=True)
+            self.log = None
 
     def fault(self, name, way):
         return self.faults.get(f'{name}_{way}', -1)
@@ -117,6 +123,7 @@ class Link:
             writer.write(block[:at - begin])
             await writer.drain()
             self.done[way], self.fate = at, 'stalled'
+            self.write_log()
             await client_gone(both[0])
             for side in both:
                 reset(side)
@@ -139,14 +146,13 @@ class Proxy:
 
     async def connection(self, reader, writer):
         self.number += 1
-        number, link = self.number, Link(self.control.next_faults())
+        link = Link(self.number, self.control.next_faults(), self.log)
         if link.faults.get('refuse'):
             link.fate = 'refused'
             reset(writer)
         else:
             await self.join(link, reader, writer)
-        if self.log:
-            print(number, link.done['up'], link.done['down'], link.fate, file=self.log, flush=True)
+        link.write_log()
 
     async def join(self, link, reader, writer):
         try:
@@ -156,7 +162,8 @@ class Proxy:
             reset(writer)
             return
         both = (writer, server_writer)
-        await asyncio.gather(link.pump('up', reader, server_writer, both), link.pump('down', server_reader, writer, both))
+        await asyncio.gather(link.pump('up', reader, server_writer, both),
+                             link.pump('down', server_reader, writer, both))
         for side in both:
             side.close()
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: PostgreSQL
 """Ready rules of http-double.py: where programs in a cloud get their credentials from.
 
-imds        the metadata service of a virtual machine, version 2: a session token first (PUT), then a role, then its keys
+imds        the metadata service of a virtual machine, version 2: a session token (PUT), then a role, then its keys
 container   GET /v2/credentials/ID of a container, with Authorization: double-token
 sts         AssumeRole and AssumeRoleWithWebIdentity (POST or GET /), the web token being double-web-token"""
 import datetime
@@ -13,13 +13,15 @@ WEB_TOKEN = 'double-web-token'
 
 
 def iso_time(seconds):
-    now = datetime.datetime.utcnow() + datetime.timedelta(seconds=seconds)
-    return now.strftime('%Y-%m-%dT%H:%M:%SZ')
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return (now + datetime.timedelta(seconds=seconds)).strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
 def keys(given):
-    return {'AccessKeyId': given.get('key', 'DOUBLEKEY00000000000'), 'SecretAccessKey': given.get('secret', 'double/secret+'),
-            'Token': given.get('token', 'double-token/of+session=='), 'Expiration': f'@now+{given.get("seconds", 3600)}@'}
+    return {'AccessKeyId': given.get('key', 'DOUBLEKEY00000000000'),
+            'SecretAccessKey': given.get('secret', 'double/secret+'),
+            'Token': given.get('token', 'double-token/of+session=='),
+            'Expiration': f'@now+{given.get("seconds", 3600)}@'}
 
 
 def imds(given):
@@ -70,7 +72,8 @@ def sts(given):
         if action == 'AssumeRole':
             answer['with'] = {'authorization': '^AWS4-HMAC-SHA256 .*/sts/aws4_request'}
         rules += [{'method': 'POST', 'contains': what, **answer}, {'method': 'GET', 'query': what, **answer}]
-    return rules + [sts_error('sts wrong token', 400, 'InvalidIdentityToken', contains='Action=AssumeRoleWithWebIdentity'),
+    web = 'Action=AssumeRoleWithWebIdentity'
+    return rules + [sts_error('sts wrong token', 400, 'InvalidIdentityToken', contains=web),
                     sts_error('sts refused', 403, 'AccessDenied', contains='Action=AssumeRole')]
 
 

@@ -62,7 +62,8 @@ chaos_start()
 {
     chaos_dir=$(mktemp -d "$tmp/chaos.XXXXXX")
     : >"$chaos_dir/port"
-    start_bg "$servers/chaos.py" "${1:-127.0.0.1:$S3_PORT}" "$chaos_dir/control" --log "$chaos_dir/log" >"$chaos_dir/port"
+    start_bg "$servers/chaos.py" "${1:-127.0.0.1:$S3_PORT}" "$chaos_dir/control" --log "$chaos_dir/log" \
+        >"$chaos_dir/port"
     wait_until 20 test -s "$chaos_dir/port"
     chaos_endpoint=http://127.0.0.1:$(cat "$chaos_dir/port")
 }

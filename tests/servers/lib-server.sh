@@ -13,14 +13,22 @@ die()
     exit 1
 }
 
+# is_there NAME - whether the process we have just started is there; its command line may still be ours
+is_there()
+{
+    local pid
+
+    pid=$(cat "$base/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
+    [ -e "/proc/$pid/stat" ] && ! grep -q '^[0-9]* (.*) Z' "/proc/$pid/stat" 2>/dev/null
+}
+
 # alive NAME - whether the process of run/NAME.pid is there and is ours: pids are given out again
 alive()
 {
     local pid
 
-    pid=$(cat "$base/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
-    grep -q '^[0-9]* (.*) Z' "/proc/$pid/stat" 2>/dev/null && return 1
-    tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qxF -e "$mark"
+    is_there "$1" && pid=$(cat "$base/run/$1.pid" 2>/dev/null) || return 1
+    tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" | grep -qxF -e "$mark"
 }
 
 # end NAME [TURNS] - ask, wait up to TURNS/20 s (default: not at all), then force
@@ -28,8 +36,7 @@ end()
 {
     local pid turn
 
-    if alive "$1"; then
-        pid=$(cat "$base/run/$1.pid")
+    if alive "$1" && pid=$(cat "$base/run/$1.pid" 2>/dev/null); then
         [ "${2:-0}" = 0 ] || kill "$pid" 2>/dev/null || :
         for ((turn = 0; turn < ${2:-0}; turn++)); do
             alive "$1" || break

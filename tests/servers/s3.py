@@ -91,7 +91,7 @@ class Client:
 
     def sign(self, method, path, query, headers, body):
         """Sets the headers of a signed request; what is signed is everything we send."""
-        now = datetime.datetime.utcnow().strftime('%Y%m%dT%H%M%SZ')
+        now = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
         headers.update({'host': self.url.netloc, 'x-amz-date': now, 'x-amz-content-sha256': hash_of(body)})
         names = ';'.join(sorted(headers))
         lines = ''.join(f'{n}:{" ".join(headers[n].split())}\n' for n in sorted(headers))
@@ -119,7 +119,7 @@ class Client:
         return reply
 
     def presign(self, method, path, seconds):
-        now = datetime.datetime.utcnow().strftime('%Y%m%dT%H%M%SZ')
+        now = datetime.datetime.now(datetime.timezone.utc).strftime('%Y%m%dT%H%M%SZ')
         query = {'X-Amz-Algorithm': 'AWS4-HMAC-SHA256', 'X-Amz-Credential': f'{self.key}/{self.scope(now[:8])}',
                  'X-Amz-Date': now, 'X-Amz-Expires': str(seconds), 'X-Amz-SignedHeaders': 'host'}
         text = '&'.join(f'{quote(k)}={quote(v)}' for k, v in sorted(query.items()))

@@ -161,7 +161,8 @@ setup_backup(void)
     (void)write_member(fake, manifest, recipients, "globals.sql", ROLE_GLOBALS, NULL, "CREATE ROLE a;\n", 15);
     (void)write_member(fake, manifest, recipients, "shop.dump", ROLE_MAIN, "shop", data, 200000);
     restore = (struct restore){
-        .manifest = manifest, .storage = fake->storage, .identities = identities, .streams = 2, .crew = crew_new(2, 1),
+        .manifest = manifest, .copies = copies_new(&fake->storage, 1), .identities = identities, .streams = 2,
+        .crew = crew_new(2, 1),
     };
 }
 
@@ -169,6 +170,7 @@ static void
 teardown_backup(void)
 {
     crew_free(restore.crew);
+    copies_free(restore.copies);
     manifest_free(manifest);
     fake_free(fake);
     teardown();

@@ -60,7 +60,7 @@ static int
 read_all(void)
 {
     struct taken taken = { 0 };
-    int rc = member_read_all(crew, RING, store.storage, &ref, ref.sealed ? identities : NULL, compare_take, &taken);
+    int rc = member_read_all(crew, RING, copies, &ref, ref.sealed ? identities : NULL, compare_take, &taken);
 
     ck_assert(rc < 0 || taken.len == MEMBER_BYTES);
     ck_assert(!taken.wrong || (rc < 0 && !ref.sealed)); /* sealed bytes are never given out unauthenticated */
@@ -133,7 +133,7 @@ START_TEST(a_prefix_finds_what_it_reads)
 
     put(true);
     object->data[place_of(prefix_rows[_i], object->len)] ^= 4;
-    rc = member_prefix_open(store.storage, &ref, identities, &prefix);
+    rc = member_prefix_open(copies, &ref, identities, false, &prefix);
     if (rc == 0)
         rc = member_prefix_read(prefix, data, sizeof data);
     member_prefix_close(prefix);
@@ -148,7 +148,7 @@ START_TEST(a_prefix_without_seal_has_the_frames_checksum)
 
     put(false);
     object->data[100] ^= 4;
-    ck_assert_int_eq(member_prefix_open(store.storage, &ref, NULL, &prefix), 0);
+    ck_assert_int_eq(member_prefix_open(copies, &ref, NULL, false, &prefix), 0);
     expect_named(member_prefix_read(prefix, data, sizeof data), ERROR_CORRUPT);
 }
 END_TEST

@@ -237,7 +237,7 @@ START_TEST(a_taker_that_fails_ends_the_reading)
 
     member_put("key", false, plain, SMALL_FRAMES_BYTES, &facts);
     ref = member_ref_of("key", false, &facts);
-    ck_assert_int_eq(member_read_all(crew, RING, store.storage, &ref, NULL, picky_take, &taken), PGCASK_FAILED);
+    ck_assert_int_eq(member_read_all(crew, RING, copies, &ref, NULL, picky_take, &taken), PGCASK_FAILED);
     ck_assert_str_eq(error_text(), "no more, thank you");
     ck_assert_uint_eq(taken, 7 * 65536); /* three frames; the third was refused */
     member_facts_free(&facts);
@@ -256,7 +256,7 @@ open_prefix(bool sealed, size_t len, unsigned char **ret_plain, struct member_fa
     member_put("key", sealed, *ret_plain, len, ret_facts);
     ref = member_ref_of("key", sealed, ret_facts);
     store.got = 0;
-    ck_assert_msg(member_prefix_open(store.storage, &ref, sealed ? identities : NULL, &prefix) == 0, "%s", error_text());
+    ck_assert_msg(member_prefix_open(copies, &ref, sealed ? identities : NULL, false, &prefix) == 0, "%s", error_text());
     return prefix;
 }
 

@@ -92,29 +92,29 @@ without_encryption(void)
 }
 
 static int
-verify(bool *ret_deep)
+verify(enum verify_depth *ret_depth)
 {
     commit();
-    return verify_copy(&spec, ret_deep);
+    return verify_copy(&spec, ret_depth);
 }
 
 static void
 good(bool wanted_deep)
 {
-    bool deep = !wanted_deep;
+    enum verify_depth depth = VERIFY_CONFIRMED;
 
-    ck_assert_msg(verify(&deep) == 0, "%s", error_text());
-    ck_assert_int_eq(deep, wanted_deep);
+    ck_assert_msg(verify(&depth) == 0, "%s", error_text());
+    ck_assert_int_eq(depth, wanted_deep ? VERIFY_PLAIN : VERIFY_STORED);
 }
 
 static void
 bad(const char *error)
 {
-    bool deep = true;
-    int rc = verify(&deep);
+    enum verify_depth depth = VERIFY_CONFIRMED;
+    int rc = verify(&depth);
 
     ck_assert_msg(verify_is_bad(rc), "code %d: %s", rc, error_text());
-    ck_assert(deep); /* untouched */
+    ck_assert_int_eq(depth, VERIFY_CONFIRMED); /* untouched */
     ck_assert_error_has(error);
 }
 
@@ -441,6 +441,58 @@ START_TEST(who_can_read_is_told_by_the_manifest)
 }
 END_TEST
 
+/* ---- cold ---- */
+
+static void
+freeze(size_t i)
+{
+    member_object(fake, manifest, i)->tier = PGCASK_TIER_COLD;
+}
+
+START_TEST(a_cold_copy_is_neither_good_nor_bad)
+{
+    enum verify_depth depth = VERIFY_CONFIRMED;
+
+    spec.deep = _i % 2 == 0;
+    freeze((size_t)_i / 2);
+    ck_assert_int_eq(verify(&depth), PGCASK_COLD);
+    ck_assert_int_eq(depth, VERIFY_CONFIRMED); /* untouched */
+    ck_assert(!verify_is_bad(PGCASK_COLD));
+    ck_assert_error_has("store 'one': 'chain/backup/" RUN "/");
+}
+END_TEST
+
+/* What can be read is read: cold members hide nothing of the others. */
+START_TEST(a_hot_member_that_is_bad_is_found_among_cold_ones)
+{
+    spec.streams = 1;
+    freeze(GLOBALS);
+    freeze(ROWS);
+    member_object(fake, manifest, MAIN)->data[MAIN_BYTES / 2] ^= 1;
+    ck_assert_int_eq(verify(NULL), ERROR_CORRUPT);
+}
+END_TEST
+
+START_TEST(a_cold_copy_is_confirmed_by_its_sizes)
+{
+    size_t gets;
+
+    for (size_t i = 0; i < MEMBERS; i++)
+        freeze(i);
+    commit();
+    gets = fake->gets;
+    ck_assert_msg(verify_confirm(&spec) == 0, "%s", error_text());
+    ck_assert_uint_eq(fake->gets, gets + 1); /* the manifest */
+    member_object(fake, manifest, (size_t)_i)->len--;
+    ck_assert_int_eq(verify_confirm(&spec), ERROR_CORRUPT);
+    ck_assert_error_has("the manifest says");
+    member_object(fake, manifest, (size_t)_i)->len++;
+    fake_drop(fake, member_object(fake, manifest, (size_t)_i)->key);
+    ck_assert_int_eq(verify_confirm(&spec), PGCASK_NOT_FOUND);
+    ck_assert_error_has("is missing");
+}
+END_TEST
+
 static Suite *
 verify_suite(void)
 {
@@ -467,6 +519,9 @@ verify_suite(void)
     tcase_add_loop_test(copies, a_copy_needs_its_own_manifest, 0, ARRAY_LEN(manifest_rows));
     tcase_add_loop_test(copies, a_store_that_does_not_answer_is_no_bad_copy, 0, 2);
     tcase_add_loop_test(copies, only_the_copy_itself_makes_it_bad, 0, ARRAY_LEN(bad_rows));
+    tcase_add_loop_test(copies, a_cold_copy_is_neither_good_nor_bad, 0, 2 * MEMBERS);
+    tcase_add_test(copies, a_hot_member_that_is_bad_is_found_among_cold_ones);
+    tcase_add_loop_test(copies, a_cold_copy_is_confirmed_by_its_sizes, 0, MEMBERS);
     tcase_add_loop_test(lists, pg_restore_has_to_read_archives, 0, ARRAY_LEN(list_rows));
     tcase_add_test(lists, a_corrupt_member_counts_more_than_its_listing);
     tcase_add_test(keys, who_can_read_is_told_by_the_manifest);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * A machine where nobody has any credentials of AWS: an empty home directory, an environment without AWS's variables and
- * proxies, a web server for what a test wants to be told, and a clock that a test can turn on. Every secret has the word
- * "s3cr3t" in it, and no error may.
+ * A machine where nobody has any credentials of AWS: an empty home directory, an environment without AWS's variables
+ * and proxies, a web server for what a test wants to be told, and a clock that a test can turn on. Every secret has the
+ * word "s3cr3t" in it, and no error may.
  */
 #ifndef PGCASK_TESTS_UNIT_AWS_H
 #define PGCASK_TESTS_UNIT_AWS_H
@@ -41,8 +41,8 @@ static inline void
 aws_clear_environment(void)
 {
     extern char **environ;
-    static const char *const others[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
-                                          "no_proxy", "NO_PROXY" };
+    static const char *const others[] = { "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                          "ALL_PROXY",  "no_proxy",    "NO_PROXY" };
 
     for (size_t i = 0; environ[i] != NULL;) {
         CLEANUP_FREE char *name = plain_strndup(environ[i], strcspn(environ[i], "="));
@@ -93,7 +93,8 @@ aws_env(const char *name, const char *value)
     ck_assert_int_eq(setenv(name, value, 1), 0);
 }
 
-/* A private file in the test's directory ("/" in the name: a directory that is there); its path, owned by the caller. */
+/* A private file in the test's directory ("/" in the name: a directory that is there); its path, owned by the caller.
+ */
 static inline char *
 aws_file(const char *name, const char *text)
 {
@@ -116,15 +117,16 @@ aws_time_text(int64_t ahead_s)
     return plain_strdup(text);
 }
 
-/* What programs and metadata services say; the keys have `mark` in them. ahead_s 0: without an end. Owned by the caller. */
+/* What programs and metadata services say; the keys have `mark` in them. ahead_s 0: without an end. Owned by the
+ * caller. */
 static inline char *
 aws_document_text(const char *mark, int64_t ahead_s)
 {
     CLEANUP_FREE char *end = ahead_s != 0 ? aws_time_text(ahead_s) : NULL;
 
     return plain_printf("{\"Version\": 1, \"Code\": \"Success\", \"AccessKeyId\": \"AKIA%s\", \"SecretAccessKey\": "
-                      "\"s3cr3t/%s+=\", \"SessionToken\": \"s3cr3t-token-%s\", \"Token\": \"s3cr3t-token-%s\"%s%s%s}",
-                      mark, mark, mark, mark, end ? ", \"Expiration\": \"" : "", end ? end : "", end ? "\"" : "");
+                        "\"s3cr3t/%s+=\", \"SessionToken\": \"s3cr3t-token-%s\", \"Token\": \"s3cr3t-token-%s\"%s%s%s}",
+                        mark, mark, mark, mark, end ? ", \"Expiration\": \"" : "", end ? end : "", end ? "\"" : "");
 }
 
 static inline char *
@@ -133,12 +135,12 @@ aws_sts_text(const char *mark, int64_t ahead_s)
     CLEANUP_FREE char *end = aws_time_text(ahead_s);
 
     return plain_printf("<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
-                      "<AssumeRoleWithWebIdentityResult><Audience>sts</Audience><AssumedRoleUser><Arn>arn:x</Arn>"
-                      "</AssumedRoleUser><Credentials><AccessKeyId>AKIA%s</AccessKeyId><SecretAccessKey>s3cr3t/%s+="
-                      "</SecretAccessKey><SessionToken>s3cr3t-token-%s</SessionToken><Expiration>%s</Expiration>"
-                      "</Credentials></AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>1</RequestId>"
-                      "</ResponseMetadata></AssumeRoleWithWebIdentityResponse>\n",
-                      mark, mark, mark, end);
+                        "<AssumeRoleWithWebIdentityResult><Audience>sts</Audience><AssumedRoleUser><Arn>arn:x</Arn>"
+                        "</AssumedRoleUser><Credentials><AccessKeyId>AKIA%s</AccessKeyId><SecretAccessKey>s3cr3t/%s+="
+                        "</SecretAccessKey><SessionToken>s3cr3t-token-%s</SessionToken><Expiration>%s</Expiration>"
+                        "</Credentials></AssumeRoleWithWebIdentityResult><ResponseMetadata><RequestId>1</RequestId>"
+                        "</ResponseMetadata></AssumeRoleWithWebIdentityResponse>\n",
+                        mark, mark, mark, end);
 }
 
 static inline void

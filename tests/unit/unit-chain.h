@@ -19,6 +19,7 @@ enum {
 };
 
 static struct store store;
+static struct copies *copies; /* of that one */
 static struct crew *crew;
 static struct outlet *outlet;
 static struct age_recipients *recipients;
@@ -29,6 +30,7 @@ member_setup(void)
 {
     store = (struct store){ .part_preferred = 300000 };
     store_open(&store, "s");
+    copies = copies_new(&store.storage, 1);
     ck_assert_int_eq(outlet_new(&store.storage, 1, 1, &outlet), 0);
     crew = crew_new(2, 1);
     recipients = age_recipients_new();
@@ -44,6 +46,7 @@ member_teardown(void)
     crew_free(crew);
     age_recipients_free(recipients);
     age_identities_free(identities);
+    copies_free(copies);
     store_close(&store);
 }
 
@@ -100,7 +103,7 @@ member_take_buf(void *ctx, const void *data, size_t len)
 static inline int
 member_read_into(const struct member_ref *ref, struct buf *ret_data)
 {
-    return member_read_all(crew, RING, store.storage, ref, ref->sealed ? identities : NULL, member_take_buf, ret_data);
+    return member_read_all(crew, RING, copies, ref, ref->sealed ? identities : NULL, member_take_buf, ret_data);
 }
 
 #endif

@@ -22,6 +22,9 @@ struct fake_object {
     char *data;
     size_t len;
     int64_t mtime_s;
+    int tier; /* PGCASK_TIER_… */
+    int64_t until_s;
+    unsigned thawing; /* how often it is looked at before it is there */
 };
 
 struct fake {
@@ -31,7 +34,9 @@ struct fake {
     int refuse_code;                                       /* with this code; 0: PGCASK_FAILED */
     void (*listed)(struct fake *fake, const char *prefix); /* happens right behind a listing */
     void (*stated)(struct fake *fake, const char *key);    /* happens right behind a stat */
-    size_t gets, stats, lists, sweeps, opens, closes;
+    bool tells;        /* listings know the tier of each object */
+    unsigned thaw_for; /* objects that are asked for are there when they were looked at so often */
+    size_t gets, stats, lists, thaws, sweeps, opens, closes;
     int64_t sweep_before_s;
     struct strv removed; /* keys, in the order of the calls */
     struct storage *storage;
@@ -205,6 +210,10 @@ fake_get(void *handle, const char *key, uint64_t offset, void *data, size_t size
         return rc;
     if (object == NULL)
         return fake_missing(key);
+    if (object->tier == PGCASK_TIER_COLD || object->tier == PGCASK_TIER_THAWING) {
+        pgcask_error("'%s' is in cold storage", key);
+        return PGCASK_COLD;
+    }
     if (offset + size > object->len) {
         pgcask_error("'%s' ends at %zu", key, object->len);
         return PGCASK_FAILED;
@@ -217,12 +226,15 @@ static inline int
 fake_stat(void *handle, const char *key, struct pgcask_listing *listing)
 {
     struct fake *fake = handle;
-    const struct fake_object *object = fake_find(fake, key);
+    struct fake_object *object = fake_find(fake, key);
     int rc = fake_refuse(fake, key);
 
     fake->stats++;
+    if (object != NULL && object->tier == PGCASK_TIER_THAWING && --object->thawing == 0)
+        object->tier = PGCASK_TIER_THAWED;
     if (rc == 0)
-        rc = object == NULL ? fake_missing(key) : pgcask_listing_add(listing, key, object->len, object->mtime_s);
+        rc = object == NULL ? fake_missing(key)
+                            : pgcask_listing_add_tiered(listing, key, object->len, object->mtime_s, object->tier, object->until_s);
     if (fake->stated != NULL)
         fake->stated(fake, key);
     return rc;
@@ -237,7 +249,8 @@ fake_list(void *handle, const char *prefix, struct pgcask_listing *listing)
     fake->lists++;
     for (size_t i = 0; rc == 0 && i < fake->len; i++)
         if (strncmp(fake->objects[i].key, prefix, strlen(prefix)) == 0)
-            rc = pgcask_listing_add(listing, fake->objects[i].key, fake->objects[i].len, fake->objects[i].mtime_s);
+            rc = pgcask_listing_add_tiered(listing, fake->objects[i].key, fake->objects[i].len, fake->objects[i].mtime_s,
+                                           fake->tells ? fake->objects[i].tier : PGCASK_TIER_HOT, fake->objects[i].until_s);
     if (rc == 0 && fake->listed != NULL)
         fake->listed(fake, prefix);
     return rc;
@@ -265,6 +278,28 @@ fake_sweep(void *handle, int64_t before_s, uint64_t *ret_count)
     fake->sweep_before_s = before_s;
     *ret_count = 0;
     return 0;
+}
+
+static inline int
+fake_thaw(void *handle, const char *key, int days, const char *tier)
+{
+    struct fake *fake = handle;
+    struct fake_object *object = fake_find(fake, key);
+    int rc = fake_refuse(fake, key);
+
+    if (rc < 0)
+        return rc;
+    if (object == NULL)
+        return fake_missing(key);
+    if (object->tier == PGCASK_TIER_HOT || object->tier == PGCASK_TIER_THAWED)
+        return 0;
+    fake->thaws++;
+    if (object->tier == PGCASK_TIER_COLD)
+        object->thawing = fake->thaw_for;
+    object->tier = object->thawing == 0 ? PGCASK_TIER_THAWED : PGCASK_TIER_THAWING;
+    object->until_s = clock_now_s() + days * INT64_C(86400);
+    pgcask_error("'%s' will be there soon (%s)", key, tier);
+    return object->tier == PGCASK_TIER_THAWED ? 0 : PGCASK_COLD;
 }
 
 static const struct pgcask_option fake_options[] = {
@@ -305,6 +340,21 @@ fake_opened(const char *name)
     struct fake *fake = fake_next = fake_new();
 
     ck_assert_msg(storage_open_plugin(name, &fake_plugin, NULL, &policy, 0, &fake->storage) == 0, "%s", error_text());
+    return fake;
+}
+
+/* One that has a cold side; objects go there by their `tier`. */
+static inline struct fake *
+fake_cold_opened(const char *name)
+{
+    static const struct config_store policy = { .required = 1, .parallel = 1 };
+    static struct plugin plugin;
+    struct fake *fake = fake_next = fake_new();
+
+    plugin = fake_plugin;
+    plugin.storage.thaw = fake_thaw;
+    fake->thaw_for = 2;
+    ck_assert_msg(storage_open_plugin(name, &plugin, NULL, &policy, 0, &fake->storage) == 0, "%s", error_text());
     return fake;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * A web server that says what it was told to, one answer after the other, and keeps what it was asked: a thread of the
- * test on a free port of 127.0.0.1. One connection at a time, one request on each.
+ * test on a free port of 127.0.0.1. One connection at a time, and one request on each unless the answer keeps it open.
  */
 #ifndef PGCASK_TESTS_UNIT_HTTP_H
 #define PGCASK_TESTS_UNIT_HTTP_H
@@ -23,24 +23,27 @@
 enum { UNIT_REQUEST_MAX_BYTES = 64 * 1024, UNIT_REQUESTS_MAX = 64 };
 
 /* Statuses that are none. */
-enum { UNIT_HANG = 0, UNIT_CUT = -1 };
+enum { UNIT_HANG = 0, UNIT_CUT = -1, UNIT_DROP = -2 };
 
 struct unit_answer {
-    int status;         /* UNIT_HANG: the request is read, and nothing said; UNIT_CUT: closed in the middle of the body */
-    const char *body;   /* NULL: "" */
-    const char *header; /* "Location: …"; NULL: none */
+    int status;         /* UNIT_HANG: the request is read, and nothing said; UNIT_CUT: closed in the middle of the body;
+                           UNIT_DROP: the request is read, and the connection closed */
+    const char *body;   /* NULL: ""; HEAD is only told its length */
+    const char *header; /* "Location: …", the next one behind "\r\n"; NULL: none */
     bool again;         /* for all requests from here on */
+    bool keep;          /* the connection stays open for the next request */
+    const char *raw;    /* said as it stands instead of all that, and nothing more (UNIT_HANG) or closed; NULL: it is not */
 };
 
 struct unit_http {
     int fd, stop_fd;
     unsigned port;
     pthread_t thread;
-    pthread_mutex_t lock; /* for the rest */
-    const struct unit_answer *script; /* borrowed; what comes after its end gets a 500 */
+    pthread_mutex_t lock;                         /* for the rest */
+    struct unit_answer script[UNIT_REQUESTS_MAX]; /* their texts are borrowed; what comes after its end gets a 500 */
     size_t script_len, next;
     char *requests[UNIT_REQUESTS_MAX]; /* head and body */
-    size_t count;
+    size_t count, connections;
 };
 
 /* From one complete request: its head, and as much body as that says. */
@@ -97,17 +100,23 @@ unit_http_take(struct unit_http *server, char *request)
 }
 
 static inline void
-unit_http_answer(const struct unit_answer *answer, int fd)
+unit_http_answer(const struct unit_answer *answer, bool head, int fd)
 {
     const char *body = answer->body != NULL ? answer->body : "";
     bool cut = answer->status == UNIT_CUT;
     char *text = NULL;
     size_t left;
 
-    ck_assert_int_gt(asprintf(&text, "HTTP/1.1 %d Said\r\nContent-Length: %zu\r\nConnection: close\r\n%s%s\r\n%s",
+    ck_assert_int_gt(asprintf(&text, "HTTP/1.1 %d Said\r\nContent-Length: %zu\r\nConnection: %s\r\n%s%s\r\n%s",
                               cut ? 200 : answer->status, strlen(body) + (cut ? 1 : 0),
-                              answer->header != NULL ? answer->header : "", answer->header != NULL ? "\r\n" : "", body),
+                              answer->keep ? "keep-alive" : "close", answer->header != NULL ? answer->header : "",
+                              answer->header != NULL ? "\r\n" : "", head ? "" : body),
                      0);
+    if (answer->raw != NULL) {
+        free(text);
+        text = strdup(answer->raw);
+        ck_assert_ptr_nonnull(text);
+    }
     left = strlen(text);
     for (const char *p = text; left > 0;) {
         ssize_t put = send(fd, p, left, MSG_NOSIGNAL);
@@ -123,17 +132,21 @@ unit_http_answer(const struct unit_answer *answer, int fd)
 static inline void
 unit_http_serve(struct unit_http *server, int fd)
 {
-    char *request = unit_http_receive(server, fd);
     struct pollfd polls[] = { { .fd = fd, .events = POLLIN }, { .fd = server->stop_fd, .events = POLLIN } };
     struct unit_answer answer;
 
-    if (request == NULL)
-        return;
-    answer = unit_http_take(server, request);
-    if (answer.status == UNIT_HANG)
-        (void)poll(polls, 2, -1); /* until the client gives up */
-    else
-        unit_http_answer(&answer, fd);
+    do {
+        char *request = unit_http_receive(server, fd);
+        bool head = request != NULL && strncmp(request, "HEAD ", 5) == 0;
+
+        if (request == NULL)
+            return;
+        answer = unit_http_take(server, request);
+        if (answer.raw != NULL || (answer.status != UNIT_HANG && answer.status != UNIT_DROP))
+            unit_http_answer(&answer, head, fd);
+        if (answer.status == UNIT_HANG)
+            (void)poll(polls, 2, -1); /* until the client gives up */
+    } while (answer.keep);
 }
 
 static inline void *
@@ -154,6 +167,9 @@ unit_http_run(void *ctx)
         fd = accept4(server->fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
             continue;
+        (void)pthread_mutex_lock(&server->lock);
+        server->connections++;
+        (void)pthread_mutex_unlock(&server->lock);
         unit_http_serve(server, fd);
         (void)close(fd);
     }
@@ -191,12 +207,13 @@ unit_http_stop(struct unit_http *server)
     (void)pthread_mutex_destroy(&server->lock);
 }
 
-/* What to say from now on; what was asked is forgotten. */
+/* What to say from now on, copied up to the texts; what was asked is forgotten. */
 static inline void
 unit_http_script(struct unit_http *server, const struct unit_answer *script, size_t len)
 {
+    ck_assert_uint_le(len, UNIT_REQUESTS_MAX);
     (void)pthread_mutex_lock(&server->lock);
-    server->script = script;
+    memcpy(server->script, script, len * sizeof *script);
     server->script_len = len;
     server->next = 0;
     for (size_t i = 0; i < server->count; i++)
@@ -215,6 +232,18 @@ unit_http_count(struct unit_http *server)
 
     (void)pthread_mutex_lock(&server->lock);
     count = server->count;
+    (void)pthread_mutex_unlock(&server->lock);
+    return count;
+}
+
+/* Since the start. */
+static inline size_t
+unit_http_connections(struct unit_http *server)
+{
+    size_t count;
+
+    (void)pthread_mutex_lock(&server->lock);
+    count = server->connections;
     (void)pthread_mutex_unlock(&server->lock);
     return count;
 }

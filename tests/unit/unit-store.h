@@ -18,7 +18,7 @@
 
 #include "unit.h"
 
-enum store_call { STORE_NONE, STORE_BEGIN, STORE_PART, STORE_COMMIT, STORE_ABORT };
+enum store_call { STORE_NONE, STORE_BEGIN, STORE_PART, STORE_COMMIT, STORE_ABORT, STORE_GET, STORE_STAT, STORE_CALLS };
 enum { STORE_OBJECTS = 16, STORE_PARTS = 256, STORE_BUFFERS = 64 };
 
 struct store_object {
@@ -38,12 +38,13 @@ struct store {
     unsigned fails_at;     /* … the n-th time, from 1, and whenever it comes again; 0: never */
     int code;              /* with this code */
     const char *reason;
-    unsigned pause_us;     /* in every put_part */
+    unsigned pause_us;     /* in every put_part, and in every get */
+    bool counts;           /* its requests, as stores far away do */
     void (*part_hook)(struct store *store, uint32_t number); /* in every put_part; may be NULL */
     /* what was seen */
     pthread_mutex_t lock;
     struct store_object objects[STORE_OBJECTS];
-    unsigned calls[STORE_ABORT + 1];
+    unsigned calls[STORE_CALLS];
     unsigned uploads;                     /* begun and neither committed nor aborted */
     size_t sizes[STORE_PARTS];            /* of the parts by number */
     const void *buffers[STORE_BUFFERS];   /* different addresses that parts came from */
@@ -216,8 +217,14 @@ store_plugin_get(void *handle, const char *key, uint64_t offset, void *data, siz
 {
     struct store *store = handle;
     struct store_object *object;
-    int rc = 0;
+    int rc = store_answer(store, STORE_GET);
 
+    if (store->pause_us > 0)
+        (void)usleep(store->pause_us);
+    if (store->counts)
+        pgcask_count(PGCASK_COUNT_READS, 1);
+    if (rc < 0)
+        return rc;
     (void)pthread_mutex_lock(&store->lock);
     object = store_look(store, key);
     if (object == NULL || offset > object->len || size > object->len - offset) {
@@ -236,8 +243,11 @@ store_plugin_stat(void *handle, const char *key, struct pgcask_listing *listing)
 {
     struct store *store = handle;
     struct store_object *object;
-    int rc = PGCASK_NOT_FOUND;
+    int rc = store_answer(store, STORE_STAT);
 
+    if (rc < 0)
+        return rc;
+    rc = PGCASK_NOT_FOUND;
     (void)pthread_mutex_lock(&store->lock);
     object = store_look(store, key);
     if (object != NULL)
