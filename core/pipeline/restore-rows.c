@@ -215,9 +215,11 @@ rows_member(struct rows *rows, const struct manifest_member *member, bool *ret_r
     bool straight = false;
     int rc = restore_archive(rows->restore, member, -1, &archive);
 
+    if (rc < 0)
+        return rc; /* it names the member */
     /* not into a table of an extension, which are in the main member: its own rows are there already; nor into tables of
      * somebody who restores rows alone */
-    if (rc == 0 && strcmp(member->role, ROLE_TABLE) == 0 && strcmp(rows->restore->manifest->content, "data") != 0)
+    if (strcmp(member->role, ROLE_TABLE) == 0 && strcmp(rows->restore->manifest->content, "data") != 0)
         straight = archive_table_make(archive, &table);
     if (straight)
         rc = rows_copy(rows, member, archive, &table, &straight, ret_refused);

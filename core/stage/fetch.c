@@ -193,6 +193,7 @@ fetch_all_failed(struct fetch *fetch)
     CLEANUP_STRV struct strv texts = { 0 };
     CLEANUP_FREE char *text = NULL, *cure = error_cure() ? mem_strdup(error_cure()) : NULL;
     int code = PGCASK_COLD;
+    bool cold = false;
 
     for (size_t i = 0; i < copies_count(fetch->copies); i++) {
         const struct place *place = &fetch->places[i];
@@ -200,11 +201,14 @@ fetch_all_failed(struct fetch *fetch)
         if (place->code == 0)
             continue;
         strv_add(&texts, place->trouble);
+        cold |= place->code == PGCASK_COLD;
         if (code == PGCASK_COLD)
             code = place->code;
     }
     text = strv_join(&texts, "; ");
     (void)error_set(code, "%s", text);
+    if (cold)
+        return error_hint(code, "'pgcask thaw' brings what is in cold storage");
     return cure != NULL ? error_hint(code, "%s", cure) : code;
 }
 

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { CHECK_BYTES = 2 * 1024 * 1024 };
+enum { CHECK_BYTES = 4 * 1024 * 1024 };
 
 struct check {
     const struct member_ref *ref;

@@ -40,11 +40,12 @@ s3_bucket_ask(struct s3 *s3, const char *subresource, const char *path, char **r
         return rc;
     if (answer.status == 200)
         rc = xml_read(subresource, answer.body, answer.body_len, &reader);
-    else if (answer.status == 403 || answer.status >= 500)
+    else {
         rc = s3_error_tell(s3, &request, &answer);
+        if (rc == PGCASK_NOT_FOUND || rc == PGCASK_UNSUPPORTED || answer.status == 405)
+            rc = 0; /* the bucket has no such thing, or the server does not know it */
+    }
     http_answer_free(&answer);
-    if (rc == PGCASK_UNSUPPORTED)
-        rc = 0;
     if (rc < 0) {
         free(wanted.text);
         return rc;

@@ -198,6 +198,7 @@ s3_region_learn(struct s3 *s3, const char *region)
     free(s3->host);
     s3->region = name;
     s3->host = host;
+    s3->region_learned = true;
     (void)pthread_mutex_unlock(&s3->lock);
 }
 

@@ -155,24 +155,56 @@ meaning_of(const char *code, long status)
     }
 }
 
-/* HEAD answers without a body: the same question as a listing has one. The server's code, "" when it has no objection. */
-static char *
+static struct s3_error
+no_error(void)
+{
+    return (struct s3_error){ plain_strdup(""), plain_strdup(""), plain_strdup(""), plain_strdup("") };
+}
+
+/* HEAD answers without a body: the same question as a listing has one. What the server says, "" when it has no objection. */
+static struct s3_error
 ask_again(struct s3 *s3, const struct s3_request *request, struct http_answer *ret_answer)
 {
-    const struct s3_query query[] = { { "list-type", "2" }, { "max-keys", "1" }, { NULL, NULL } };
-    const struct s3_request again = { .method = "GET", .query = query, .what = request->what };
+    const struct s3_query query[] = { { "list-type", "2" }, { "max-keys", "1" }, { "prefix", s3->prefix }, { NULL, NULL } };
+    const struct s3_request again = { .method = "GET", .query = query, .limit = S3_XML_LIMIT_BYTES, .what = request->what };
     struct s3_error error;
-    char *code;
 
     if (s3_exchange(s3, &again, ret_answer) < 0)
-        return plain_strdup("");
-    if (s3_error_read(ret_answer->body, ret_answer->body_len, &error) == 0) {
+        return no_error();
+    if (s3_error_read(ret_answer->body, ret_answer->body_len, &error) == 1)
+        return error;
+    if (ret_answer->status == 200)
         s3_known_set(s3, &s3->bucket, S3_YES);
-        return plain_strdup("");
+    return no_error();
+}
+
+/* What stands behind a HEAD's status; anything else without a body stays as it is. */
+static struct s3_error
+guess_error(struct s3 *s3, const struct s3_request *request, const struct http_answer *answer, struct http_answer *ret_second)
+{
+    /* 404 without a body may also mean the bucket: one that was never seen is asked for */
+    bool head = strcmp(request->method, "HEAD") == 0 && answer->status < 500 &&
+                (answer->status != 404 || s3_known_get(s3, &s3->bucket) == S3_UNKNOWN);
+    struct s3_error error = head ? ask_again(s3, request, ret_second) : no_error();
+
+    if (head && answer->status == 404 && ret_second->status == 403) { /* who may not list was told the truth the first time */
+        s3_error_free(&error);
+        return no_error();
     }
-    code = STEAL(error.code);
-    s3_error_free(&error);
-    return code;
+    if (head && *error.code == '\0' && answer->status == 403) {
+        free(error.code);
+        error.code = plain_strdup("AccessDenied");
+    }
+    return error;
+}
+
+/* It becomes part of a host's name, and comes from a server. */
+static bool
+is_region(const char *text)
+{
+    size_t len = strlen(text);
+
+    return len > 0 && len <= 40 && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") == len;
 }
 
 /* A region differs: learn it when the admin left it to us, tell otherwise. */
@@ -180,11 +212,15 @@ static int
 tell_region(struct s3 *s3, const char *region)
 {
     CLEANUP_FREE char *used = NULL;
+    bool learned;
 
     (void)pthread_mutex_lock(&s3->lock);
     used = plain_strdup(s3->region);
+    learned = s3->region_learned;
     (void)pthread_mutex_unlock(&s3->lock);
-    if (*region == '\0') {
+    if (learned && strcmp(used, region) == 0)
+        return PGCASK_RETRY; /* by another request, while this one was on its way */
+    if (!is_region(region)) {
         pgcask_hint("region is '%s' here: set region in [store …] to that of bucket '%s'", used, s3->settings->bucket);
         return PGCASK_FAILED;
     }
@@ -232,8 +268,10 @@ is_one_of(const char *code, const char *const *codes)
     return false;
 }
 
+/* `second` is of the question asked again; without headers: it was not. */
 static int
-tell_cure(struct s3 *s3, const struct meaning *meaning, const struct s3_error *error, const struct http_answer *answer)
+tell_cure(struct s3 *s3, const struct meaning *meaning, const struct s3_error *error, const struct http_answer *answer,
+          const struct http_answer *second)
 {
     static const char *const region_codes[] = { "AuthorizationHeaderMalformed", "PermanentRedirect",
                                                 "IllegalLocationConstraintException", NULL };
@@ -241,6 +279,8 @@ tell_cure(struct s3 *s3, const struct meaning *meaning, const struct s3_error *e
     const char *region = http_answer_header(answer, "x-amz-bucket-region");
     const char *code = meaning->code ? meaning->code : "";
 
+    if (region == NULL)
+        region = http_answer_header(second, "x-amz-bucket-region");
     if (is_one_of(code, region_codes) || answer->status == 301)
         return tell_region(s3, region != NULL ? region : error->region);
     if (is_one_of(code, key_codes))
@@ -263,18 +303,8 @@ s3_error_tell(struct s3 *s3, const struct s3_request *request, const struct http
                                                       plain_printf("bucket '%s'", s3->settings->bucket);
     int rc;
 
-    if (!read) {
-        /* 404 without a body may also mean the bucket: one that was never seen is asked for */
-        bool head = strcmp(request->method, "HEAD") == 0 && answer->status < 500 &&
-                    (answer->status != 404 || s3_known_get(s3, &s3->bucket) == S3_UNKNOWN);
-
-        error = (struct s3_error){ head ? ask_again(s3, request, &second) : plain_strdup(""), plain_strdup(""),
-                                   plain_strdup(""), plain_strdup("") };
-        if (head && *error.code == '\0' && answer->status == 403) {
-            free(error.code);
-            error.code = plain_strdup("AccessDenied");
-        }
-    }
+    if (!read)
+        error = guess_error(s3, request, answer, &second);
     if (strcmp(error.code, "NoSuchBucket") == 0) {
         free(whose);
         whose = plain_printf("bucket '%s'", s3->settings->bucket);
@@ -282,7 +312,7 @@ s3_error_tell(struct s3 *s3, const struct s3_request *request, const struct http
     meaning = meaning_of(error.code, answer->status);
     pgcask_error("%s %s: %s%s(%s %ld%s%s%s%s)", request->what, whose, meaning->words ? meaning->words : "the server refuses",
                  " ", "status", answer->status, *error.code ? " " : "", error.code, *error.message ? ": " : "", error.message);
-    rc = tell_cure(s3, meaning, &error, second.headers != NULL ? &second : answer);
+    rc = tell_cure(s3, meaning, &error, answer, &second);
     if (answer->status == 400 && s3->cold_class != NULL &&
         (strcmp(error.code, "InvalidArgument") == 0 || strcmp(error.code, "InvalidStorageClass") == 0))
         pgcask_hint("the server does not take storage class '%s' at upload: correct it, or, where objects get there by "

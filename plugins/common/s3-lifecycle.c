@@ -23,8 +23,8 @@ struct rules {
     const char *our_id;
     char *id, *status, *prefix, *tag_key, *tag_value, *days, *storage_class;
     size_t count;   /* of all rules */
-    bool ours;      /* there is one of our name */
-    bool as_wanted; /* and it does what it must */
+    size_t ours;    /* of those of our name */
+    bool as_wanted; /* and the last of them does what it must */
     const struct s3 *s3;
 };
 
@@ -60,7 +60,7 @@ rules_judge(struct rules *rules)
     rules->count++;
     if (!is_text(rules->id, rules->our_id))
         return;
-    rules->ours = true;
+    rules->ours++;
     rules->as_wanted = is_text(rules->status, "Enabled") && is_text(rules->prefix ? rules->prefix : "", s3->prefix) &&
                        is_text(rules->tag_key, S3_COLD_TAG_KEY) && is_text(rules->tag_value, S3_COLD_TAG_VALUE) &&
                        is_text(rules->storage_class, s3->later_class) && rules->days != NULL &&
@@ -129,7 +129,7 @@ lifecycle_get(struct s3 *s3, char **ret_text)
 
     if (rc < 0)
         return rc;
-    if (answer.status == 404 && strstr(answer.body, "NoSuchBucket") == NULL)
+    if (answer.status == 404 && strstr(answer.body, "NoSuchLifecycleConfiguration") != NULL)
         *ret_text = plain_strdup(empty_rules);
     else if (answer.status == 200 && strlen(answer.body) == answer.body_len)
         *ret_text = plain_strdup(answer.body_len > 0 ? answer.body : empty_rules);
@@ -179,7 +179,7 @@ lifecycle_merge(const struct s3 *s3, const char *text, const char *id, const str
     char *tail;
     int rc;
 
-    if (before->ours && rule_place(kept, id, &begin, &end))
+    if (before->ours == 1 && rule_place(kept, id, &begin, &end))
         memmove(kept + begin, kept + end, strlen(kept + end) + 1);
     tail = strstr(kept, closing);
     if (tail == NULL || strlen(rule) > 4096) {
@@ -191,7 +191,7 @@ lifecycle_merge(const struct s3 *s3, const char *text, const char *id, const str
     rc = rules_read(s3, merged, id, &after);
     if (rc < 0)
         return rc;
-    if (!after.as_wanted || after.count != before->count + !before->ours) {
+    if (!after.as_wanted || after.ours != 1 || after.count != before->count + (before->ours == 0)) {
         pgcask_error("adding a rule to the bucket's %zu lifecycle rules would give %zu", before->count, after.count);
         return PGCASK_FAILED;
     }

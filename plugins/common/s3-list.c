@@ -10,6 +10,7 @@
 #include "common/s3-body.h"
 #include "common/s3-options.h"
 
+#include <ctype.h>
 #include <string.h>
 
 /* ---- ListObjectsV2 ---- */
@@ -20,21 +21,22 @@ struct listing {
     void *ctx;
     char *next; /* continuation token; NULL: this was the last page */
     bool truncated;
+    bool encoded; /* keys are, as was asked for: some servers do not know how */
     /* the object being read */
     char *key, *storage_class;
     uint64_t size;
     int64_t mtime_s, until_s;
-    bool restored, restoring;
+    bool sized, restored, restoring;
 };
 
-/* With encoding-type=url: %XX, and '+' from some servers for a blank. In place; false for what is no such text. */
+/* With encoding-type=url: %XX, and '+' for a blank. In place; false for what is no such text. */
 static bool
 url_decode(char *text)
 {
     char *out = text;
 
     for (; *text != '\0'; text++) {
-        char pair[3] = "", *end;
+        char pair[3] = "";
 
         if (*text == '+') {
             *out++ = ' ';
@@ -44,17 +46,36 @@ url_decode(char *text)
             *out++ = *text;
             continue;
         }
-        if (text[1] == '\0' || text[2] == '\0')
+        if (!isxdigit((unsigned char)text[1]) || !isxdigit((unsigned char)text[2]))
             return false;
         memcpy(pair, text + 1, 2);
-        *out = (char)strtoul(pair, &end, 16);
-        if (*end != '\0' || *out == '\0')
+        *out = (char)strtoul(pair, NULL, 16);
+        if (*out == '\0')
             return false;
         out++;
         text += 2;
     }
     *out = '\0';
     return true;
+}
+
+bool
+s3_round_again(struct s3_round *round, const char *token)
+{
+    if (round->token != NULL && strcmp(round->token, token) == 0)
+        return true;
+    if (round->pages++ == round->until) {
+        free(round->token);
+        round->token = plain_strdup(token);
+        round->until = 2 * round->until + 1;
+    }
+    return false;
+}
+
+void
+s3_round_free(struct s3_round *round)
+{
+    free(round->token);
 }
 
 static void
@@ -65,7 +86,7 @@ listing_forget(struct listing *listing)
     listing->key = listing->storage_class = NULL;
     listing->size = 0;
     listing->mtime_s = listing->until_s = 0;
-    listing->restored = listing->restoring = false;
+    listing->sized = listing->restored = listing->restoring = false;
 }
 
 static int
@@ -74,12 +95,16 @@ listing_object(struct listing *listing)
     size_t prefix = strlen(listing->s3->prefix);
     int tier = PGCASK_TIER_HOT;
 
-    if (listing->key == NULL || !url_decode(listing->key)) {
+    if (listing->key == NULL || (listing->encoded && !url_decode(listing->key))) {
         pgcask_error("the server lists an object with the key '%s'", listing->key ? listing->key : "");
         return PGCASK_FAILED;
     }
     if (strncmp(listing->key, listing->s3->prefix, prefix) != 0)
         return 0;
+    if (!listing->sized) {
+        pgcask_error("the server lists '%s' without a size that is one", listing->key + prefix);
+        return PGCASK_FAILED;
+    }
     if (listing->restoring)
         tier = PGCASK_TIER_THAWING;
     else if (listing->restored)
@@ -112,7 +137,7 @@ listing_element(void *ctx, const char *path, const char *text)
         free(listing->key);
         listing->key = plain_strdup(text);
     } else if (strcmp(field, "Size") == 0)
-        listing->size = strtoull(text, NULL, 10);
+        listing->sized = s3_size(text, &listing->size);
     else if (strcmp(field, "LastModified") == 0)
         listing->mtime_s = s3_time(text);
     else if (strcmp(field, "StorageClass") == 0) {
@@ -147,6 +172,7 @@ list_page(struct listing *listing, const char *prefix, const char *token)
 
     if (rc < 0)
         return rc;
+    listing->encoded = strstr(answer.body, "<EncodingType>url<") != NULL; /* it may stand behind the keys */
     rc = xml_read("the listing", answer.body, answer.body_len, &reader);
     http_answer_free(&answer);
     listing_forget(listing);
@@ -156,6 +182,7 @@ list_page(struct listing *listing, const char *prefix, const char *token)
 static int
 list_all(struct listing *listing, const char *prefix)
 {
+    struct s3_round round = { 0 };
     CLEANUP_FREE char *token = NULL;
     int rc;
 
@@ -164,7 +191,7 @@ list_all(struct listing *listing, const char *prefix)
         rc = list_page(listing, prefix, token);
         if (rc < 0 || !listing->truncated)
             break;
-        if (listing->next == NULL || *listing->next == '\0' || (token != NULL && strcmp(token, listing->next) == 0)) {
+        if (listing->next == NULL || *listing->next == '\0' || s3_round_again(&round, listing->next)) {
             pgcask_error("the listing goes on, but the server does not say where");
             rc = PGCASK_FAILED;
             break;
@@ -174,6 +201,7 @@ list_all(struct listing *listing, const char *prefix)
     }
     free(listing->next);
     listing->next = NULL;
+    s3_round_free(&round);
     return rc;
 }
 
@@ -247,6 +275,10 @@ removal_failed(struct removal *removal)
 
     if (removal->code != NULL && strcmp(removal->code, "NoSuchKey") == 0)
         return;
+    if (removal->first != NULL && !passing && removal->rc == PGCASK_RETRY) { /* this one is the reason for the code */
+        free(removal->first);
+        removal->first = NULL;
+    }
     if (removal->first == NULL)
         removal->first = plain_printf("removing '%s': the server refuses (%s%s%s)", removal->key ? removal->key : "",
                                       removal->code ? removal->code : "no code",

@@ -8,6 +8,7 @@
 
 #include "common/s3-options.h"
 
+#include <curl/curl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,32 +73,24 @@ s3_is_cold(struct s3 *s3, const char *key, const char *storage_class)
 
 /* ---- head ---- */
 
-/* "Fri, 21 Dec 2012 00:00:00 GMT", of the C locale's names; 0 when it is none. */
+/* "Fri, 21 Dec 2012 00:00:00 GMT"; 0 when it is none. */
 static int64_t
 http_time(const char *text)
 {
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    const char *comma = text != NULL ? strstr(text, ", ") : NULL;
-    struct tm tm = { 0 };
-    char *end;
-    const char *month;
+    time_t when_s = text != NULL ? curl_getdate(text, NULL) : -1;
 
-    if (comma == NULL)
-        return 0;
-    tm.tm_mday = (int)strtol(comma + 2, &end, 10);
-    if (*end != ' ' || strlen(end) < 18)
-        return 0;
-    for (month = months; *month != '\0' && strncmp(month, end + 1, 3) != 0; month += 3)
-        tm.tm_mon++;
-    tm.tm_year = (int)strtol(end + 5, &end, 10) - 1900;
-    tm.tm_hour = (int)strtol(end, &end, 10);
-    if (*month == '\0' || *end != ':')
-        return 0;
-    tm.tm_min = (int)strtol(end + 1, &end, 10);
-    if (*end != ':')
-        return 0;
-    tm.tm_sec = (int)strtol(end + 1, &end, 10);
-    return (int64_t)timegm(&tm);
+    return when_s > 0 ? (int64_t)when_s : 0;
+}
+
+bool
+s3_size(const char *text, uint64_t *ret_size)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > 18 || strspn(text, "0123456789") != len) /* 18 digits always fit */
+        return false;
+    *ret_size = strtoull(text, NULL, 10);
+    return true;
 }
 
 int64_t
@@ -154,15 +147,12 @@ s3_head(struct s3 *s3, const char *key, struct s3_head *ret_head)
     struct s3_head head = { 0 };
     struct http_answer answer;
     const char *length;
-    char *end = NULL;
     int rc = s3_send(s3, &request, &answer);
 
     if (rc < 0)
         return rc;
     length = http_answer_header(&answer, "content-length");
-    if (length != NULL)
-        head.size = strtoull(length, &end, 10);
-    if (end == NULL || end == length || *end != '\0') {
+    if (length == NULL || !s3_size(length, &head.size)) {
         pgcask_error("looking at '%s': the server does not tell its size", key);
         http_answer_free(&answer);
         return PGCASK_FAILED;

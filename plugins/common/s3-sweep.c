@@ -55,6 +55,9 @@ sweep_element(void *ctx, const char *path, const char *text)
         sweep->old = plain_realloc_array(sweep->old, sweep->count + 1, sizeof *sweep->old);
         sweep->old[sweep->count++] = (struct found){ plain_strdup(sweep->key + strlen(sweep->s3->prefix)), STEAL(sweep->id) };
     }
+    free(sweep->key);
+    free(sweep->id);
+    sweep->key = sweep->id = NULL;
     sweep->begun_s = 0;
     return 0;
 }
@@ -86,12 +89,14 @@ sweep_page(struct sweep *sweep, const char *key_marker, const char *id_marker)
 static int
 sweep_find(struct sweep *sweep)
 {
+    struct s3_round round = { 0 };
     CLEANUP_FREE char *key = NULL, *id = NULL;
     int rc = sweep_page(sweep, NULL, NULL);
 
     while (rc == 0 && sweep->truncated && sweep->next_key != NULL) {
-        if (key != NULL && strcmp(key, sweep->next_key) == 0 && id != NULL && sweep->next_id != NULL &&
-            strcmp(id, sweep->next_id) == 0)
+        CLEANUP_FREE char *both = plain_printf("%s %s", sweep->next_key, sweep->next_id ? sweep->next_id : "");
+
+        if (s3_round_again(&round, both))
             break; /* the server does not get on */
         free(key);
         free(id);
@@ -99,6 +104,7 @@ sweep_find(struct sweep *sweep)
         id = sweep->next_id != NULL ? STEAL(sweep->next_id) : plain_strdup("");
         rc = sweep_page(sweep, key, id);
     }
+    s3_round_free(&round);
     return rc;
 }
 
@@ -133,6 +139,7 @@ upload_newest(struct s3 *s3, const struct found *found, int64_t *ret_newest_s)
 {
     struct parts parts = { 0 };
     const struct xml_reader reader = { .end = parts_element, .ctx = &parts };
+    struct s3_round round = { 0 };
     CLEANUP_FREE char *marker = NULL;
     int rc = 0;
 
@@ -151,12 +158,13 @@ upload_newest(struct s3 *s3, const struct found *found, int64_t *ret_newest_s)
         parts.truncated = false;
         rc = xml_read("the listing of parts", answer.body, answer.body_len, &reader);
         http_answer_free(&answer);
-        if (!parts.truncated || parts.marker == NULL || (marker != NULL && strcmp(marker, parts.marker) == 0))
+        if (!parts.truncated || parts.marker == NULL || s3_round_again(&round, parts.marker))
             break;
         free(marker);
         marker = STEAL(parts.marker);
     }
     free(parts.marker);
+    s3_round_free(&round);
     if (rc == 0)
         *ret_newest_s = parts.newest_s;
     return rc;

@@ -53,7 +53,7 @@ thaw_needless(struct s3 *s3, const char *key, uint64_t size)
     char byte;
     int rc = size == 0 ? 0 : s3_get(s3, key, 0, &byte, 1);
 
-    if (rc == 0)
+    if (rc == 0 && size > 0)
         s3_known_set(s3, &s3->thaws, S3_NO);
     return rc;
 }
@@ -70,12 +70,22 @@ thaw_ask(struct s3 *s3, const char *key, int days, const struct speed *speed, ui
         .method = "POST", .key = key, .query = query, .headers = headers, .body = text, .body_size = strlen(text),
         .what = "thawing"
     };
-    int rc = s3_send(s3, &request, NULL);
+    struct http_answer answer;
+    bool asked;
+    int rc = s3_exchange(s3, &request, &answer);
 
+    if (rc < 0)
+        return rc;
+    asked = answer.status >= 200 && answer.status < 300;
+    if (!asked)
+        rc = s3_error_tell(s3, &request, &answer);
+    if (rc == PGCASK_COLD && answer.status == 409)
+        asked = true; /* before */
+    http_answer_free(&answer);
     if (rc == PGCASK_UNSUPPORTED)
         return thaw_needless(s3, key, size);
-    if (rc < 0 && rc != PGCASK_COLD)
-        return rc;
+    if (!asked)
+        return rc == PGCASK_COLD ? PGCASK_FAILED : rc; /* it is cold, and is refused all the same */
     s3_known_set(s3, &s3->thaws, S3_YES);
     return on_its_way(key, speed);
 }

@@ -44,6 +44,7 @@ struct s3 {
     char *tagging;            /* x-amz-tagging's value for what need not be hot; NULL: none */
     pthread_mutex_t lock;     /* for what follows; a leaf */
     char *region, *host;       /* "eu-central-1", "s3.eu-central-1.amazonaws.com" (with :port) */
+    bool region_learned;       /* from the server */
     enum s3_known conditional; /* a PUT with If-None-Match takes it; S3_NO: 501 */
     enum s3_known guarded;     /* and it replaces nothing, so that no look is needed before it */
     enum s3_known checksums;   /* x-amz-checksum-crc32 is checked and told */
@@ -143,8 +144,18 @@ void s3_head_free(struct s3_head *head);
 bool s3_is_cold(struct s3 *s3, const char *key, const char *storage_class);
 /* "2026-11-22T02:00:00.000Z"; 0 when it is none. */
 int64_t s3_time(const char *text);
+/* Digits and nothing else; false when it is no size. */
+bool s3_size(const char *text, uint64_t *ret_size);
 /* 0 when the bucket enforces object locks: some servers take the headers and do not. */
 int s3_lock_check(struct s3 *s3);
+/* Does a listing that goes on from token to token come round to where it was? Zeroed at first. One token is remembered, at
+ * distances that double, so that a round of any length is met before long. */
+struct s3_round {
+    char *token;
+    uint64_t pages, until;
+};
+bool s3_round_again(struct s3_round *round, const char *token);
+void s3_round_free(struct s3_round *round);
 /* The text of one element of a bucket's sub-resource ("versioning", …), owned by the caller; *ret_text stays NULL where the
  * server has none. */
 int s3_bucket_ask(struct s3 *s3, const char *subresource, const char *path, char **ret_text);

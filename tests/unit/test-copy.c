@@ -2,7 +2,7 @@
  *
  * One backup from store to store: what is read, what is written and in which order,
  * and what happens when a source is bad, cold or silent, when the target has some of
- * it, and when somebody else is at it, too.
+ * it, and when the target fails. Healing: test-copy-heal.c.
  */
 #include "config.h"
 
@@ -11,69 +11,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "pipeline/stores.h"
-#include "unit-copy.h"
-#include "unit-talk.h"
+#include "unit-copy-run.h"
 #include "unit.h"
-
-#define ID "20261122T020000Z-daily"
-#define DIR "chain/backup/" ID "/"
-#define MANIFEST DIR "manifest.json"
-
-static struct fake *near, *far, *target;
-static struct copy_source sources[2];
-static struct copy_spec spec;
-static struct copy_result result;
-
-static void
-setup(void)
-{
-    near = fake_opened("near");
-    far = fake_opened("far");
-    target = fake_opened("target");
-    copy_put(near, ID);
-    copy_put(far, ID);
-    sources[0] = (struct copy_source){ .storage = near->storage };
-    sources[1] = (struct copy_source){ .storage = far->storage };
-    spec = (struct copy_spec){
-        .repository = REPOSITORY,
-        .cluster = "chain",
-        .id = ID,
-        .target = target->storage,
-        .sources = sources,
-        .source_count = 2,
-    };
-}
-
-static void
-teardown(void)
-{
-    fake_free(near);
-    fake_free(far);
-    fake_free(target);
-}
-
-/* What is said meanwhile, owned by the caller. */
-static char *
-copy(int code)
-{
-    struct talk talk = talk_begin(STDERR_FILENO);
-    int rc = copy_backup(&spec, &result);
-    char *said = talk_end(&talk);
-
-    ck_assert_msg(rc == code, "%d, wanted %d: %s\n%s", rc, code, error_text(), said);
-    return said;
-}
-
-static void
-copy_quietly(void)
-{
-    CLEANUP_FREE char *said = copy(0);
-
-    ck_assert_str_eq(said, "");
-    ck_assert(copy_has(target, ID));
-}
 
 static size_t
 key_at(const char *part)
@@ -210,49 +150,6 @@ END_TEST
 
 /* ---- sources in trouble ---- */
 
-enum trouble { FLIPPED, HEADER_FLIPPED, CUT, GONE, SILENT, COLD };
-
-static const struct source_row {
-    enum trouble trouble;
-    bool bad;          /* its copy is */
-    int code;          /* when nobody else has it */
-    const char *error;
-} source_rows[] = {
-    { FLIPPED, true, ERROR_CORRUPT, "the digest of the stored bytes is " },
-    { HEADER_FLIPPED, true, ERROR_CORRUPT, "the digest of the stored bytes is " },
-    { CUT, true, ERROR_CORRUPT, "has 99999 bytes, the manifest says 100000" },
-    { GONE, true, PGCASK_NOT_FOUND, "is missing" },
-    { SILENT, false, PGCASK_FAILED, "no answer for" },
-    { COLD, false, PGCASK_COLD, "is in cold storage" },
-};
-
-static void
-trouble(struct fake *fake, enum trouble kind)
-{
-    struct fake_object *object = fake_find(fake, DIR "shop.dump.zst.age");
-
-    switch (kind) {
-    case FLIPPED:
-        object->data[70000] ^= 1;
-        break;
-    case HEADER_FLIPPED:
-        object->data[7] ^= 1;
-        break;
-    case CUT:
-        object->len--;
-        break;
-    case GONE:
-        fake_drop(fake, object->key);
-        break;
-    case SILENT:
-        fake->refuse = "shop.dump";
-        break;
-    case COLD:
-        object->tier = PGCASK_TIER_COLD;
-        break;
-    }
-}
-
 START_TEST(the_next_store_helps_out)
 {
     const struct source_row *row = &source_rows[_i];
@@ -340,131 +237,6 @@ START_TEST(what_is_removed_meanwhile_gets_no_verdict)
 }
 END_TEST
 
-/* ---- healing ---- */
-
-START_TEST(only_what_is_bad_is_replaced)
-{
-    CLEANUP_FREE char *said = NULL;
-
-    copy_put(target, ID);
-    copy_flip(target, ID, 1, 500);
-    spec.heal = true;
-    said = copy(0);
-    ck_assert(copy_has(target, ID));
-    ck_assert_uint_eq(result.copied, 1);
-    ck_assert_has(said, "store 'target': object '" DIR "shop.dump.zst.age'");
-    ck_assert_has(said, "it is replaced");
-    ck_assert_uint_eq(copy_count(target, "-good.json"), 1);
-}
-END_TEST
-
-/* A bad member may be better than none. */
-START_TEST(a_bad_member_stays_until_there_is_a_good_one)
-{
-    const struct source_row *row = &source_rows[_i];
-
-    copy_put(target, ID);
-    copy_flip(target, ID, 1, 500);
-    trouble(near, row->trouble);
-    spec.source_count = 1;
-    spec.heal = true;
-    free(copy(row->code));
-    ck_assert_ptr_nonnull(fake_find(target, DIR "shop.dump.zst.age"));
-    ck_assert_ptr_nonnull(fake_find(target, MANIFEST));
-    ck_assert_uint_eq(target->removed.len, 1); /* the lease */
-}
-END_TEST
-
-START_TEST(a_spoilt_manifest_is_replaced_behind_the_members)
-{
-    copy_put(target, ID);
-    (void)fake_text(target, MANIFEST, "rubbish");
-    copy_flip(target, ID, 0, 500);
-    spec.heal = true;
-    free(copy(0));
-    ck_assert(copy_has(target, ID));
-    ck_assert_str_eq(target->removed.items[0], DIR "globals.sql.zst.age");
-    ck_assert_str_eq(target->removed.items[1], MANIFEST);
-}
-END_TEST
-
-/* The same id, and good in itself: it is not for us to say which one is the right one. */
-START_TEST(another_backup_of_that_id_is_left_alone)
-{
-    CLEANUP(manifest_free) struct manifest *manifest = copy_manifest(ID);
-    CLEANUP_FREE char *text = NULL;
-
-    copy_put(target, ID);
-    copy_flip(target, ID, 1, 500);
-    manifest->server_version++;
-    text = manifest_encode(manifest);
-    (void)fake_text(target, MANIFEST, text);
-    spec.heal = true;
-    free(copy(ERROR_CORRUPT));
-    ck_assert_error_has("store 'target' has another backup '" ID "' than the others: it is left alone");
-    ck_assert_uint_eq(target->removed.len, 1); /* the lease */
-    ck_assert_uint_eq(copy_count(target, "verdict"), 0);
-}
-END_TEST
-
-/* ---- somebody else ---- */
-
-static bool rival_is_good;
-
-/* Another run commits the member right behind our first look. */
-static void
-rival_writes(struct fake *fake, const char *prefix)
-{
-    CLEANUP_FREE unsigned char *data = copy_bytes(ID, 1);
-
-    if (strcmp(prefix, DIR) != 0)
-        return;
-    if (!rival_is_good)
-        data[3] ^= 1;
-    (void)fake_put(fake, DIR "shop.dump.zst.age", data, copy_members_of[1].size);
-    fake->listed = NULL;
-}
-
-START_TEST(what_another_run_writes_at_the_same_time_is_looked_at)
-{
-    rival_is_good = _i == 1;
-    target->listed = rival_writes;
-    copy_quietly();
-    ck_assert_uint_eq(result.copied, rival_is_good ? COPY_MEMBERS - 1 : COPY_MEMBERS);
-}
-END_TEST
-
-static void
-put_lease(bool alive)
-{
-    CLEANUP_FREE char *key = NULL, *text = NULL, *other = NULL;
-    CLEANUP_JSON json_t *row = NULL;
-
-    ck_assert_int_eq(stores_lease("chain", ID, &key, &text), 0);
-    ck_assert_int_eq(json_read("lease", text, strlen(text), &row), 0);
-    if (!alive)
-        (void)json_object_set_new(row, "start", json_string("0")); /* our pid, but of another process */
-    other = json_pretty(row);
-    (void)fake_text(target, key, other);
-}
-
-START_TEST(another_run_that_is_at_it_is_left_to_it)
-{
-    put_lease(true);
-    free(copy(ERROR_LOCKED));
-    ck_assert_error_has("store 'target': another run is writing backup '" ID "' there");
-    ck_assert_uint_eq(target->len, 1); /* the other's lease */
-    ck_assert(!result.target_failed);
-}
-END_TEST
-
-START_TEST(a_run_that_died_is_not_waited_for)
-{
-    put_lease(false);
-    copy_quietly();
-}
-END_TEST
-
 /* ---- the target in trouble ---- */
 
 static const char *const refusals[] = { "/lease/", "globals", "manifest.json", "verdict" };
@@ -502,35 +274,15 @@ START_TEST(what_is_read_back_is_what_counts)
 }
 END_TEST
 
-/* Of two verdicts in one second the bad one counts. */
-START_TEST(a_good_verdict_waits_until_it_counts)
-{
-    CLEANUP(catalog_free) struct catalog *catalog = NULL;
-    struct storage *const one[] = { target->storage };
-    CLEANUP_FREE char *key = NULL;
-
-    spec.verdict_s = clock_now_s();
-    key = label_verdict("chain", ID, spec.verdict_s, false);
-    copy_put(target, ID);
-    copy_flip(target, ID, 2, 12);
-    (void)fake_text(target, key, "{}");
-    spec.heal = true;
-    free(copy(0));
-    ck_assert_int_eq(catalog_load(one, 1, "chain", NULL, &catalog), 0);
-    ck_assert_int_eq(catalog->backups[0].copies[0].state, CATALOG_GOOD);
-}
-END_TEST
-
 static Suite *
 copy_suite(void)
 {
     Suite *suite = suite_create("copy");
     TCase *whole = tcase_create("whole"), *half = tcase_create("half"), *source = tcase_create("source");
-    TCase *heal = tcase_create("heal"), *rival = tcase_create("rival");
-    TCase *cases[] = { whole, half, source, heal, rival };
+    TCase *cases[] = { whole, half, source };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        tcase_add_checked_fixture(cases[i], setup, teardown);
+        tcase_add_checked_fixture(cases[i], copy_setup, copy_teardown);
         tcase_set_timeout(cases[i], 60);
         suite_add_tcase(suite, cases[i]);
     }
@@ -547,14 +299,6 @@ copy_suite(void)
     tcase_add_test(source, cold_is_what_is_told_when_it_would_help);
     tcase_add_test(source, a_spoilt_manifest_is_taken_from_the_next_store);
     tcase_add_test(source, what_is_removed_meanwhile_gets_no_verdict);
-    tcase_add_test(heal, only_what_is_bad_is_replaced);
-    tcase_add_loop_test(heal, a_bad_member_stays_until_there_is_a_good_one, 0, ARRAY_LEN(source_rows));
-    tcase_add_test(heal, a_spoilt_manifest_is_replaced_behind_the_members);
-    tcase_add_test(heal, another_backup_of_that_id_is_left_alone);
-    tcase_add_test(heal, a_good_verdict_waits_until_it_counts);
-    tcase_add_loop_test(rival, what_another_run_writes_at_the_same_time_is_looked_at, 0, 2);
-    tcase_add_test(rival, another_run_that_is_at_it_is_left_to_it);
-    tcase_add_test(rival, a_run_that_died_is_not_waited_for);
     return suite;
 }
 

@@ -254,9 +254,7 @@ static const struct {
       { { 404 }, DONE },
       2,
       0 },
-    { { { 404 }, { 200, " \n \n" S3_ERROR_TEXT("SlowDown") } }, 2, PGCASK_RETRY, "", { SAME, SAME }, 2, 0 }, /* kept
-                                                                                                          alive by
-                                                                                                          blanks */
+    { { { 404 }, { 200, " \n \n" S3_ERROR_TEXT("SlowDown") } }, 2, PGCASK_RETRY, "", { SAME, SAME }, 2, 0 }, /* after blanks */
     { { { 404 }, { 200, "<Error><Code>ServiceUnavailable</Code></Error>" } },
       2,
       PGCASK_RETRY,
