@@ -33,8 +33,8 @@ struct restore {
     struct crew *crew;
 };
 
-/* Fill in copies, catalog and listed for restore->manifest: good copies first, whole before others, hot before cold, else in
- * the order of the config. copies and listed are the caller's to free. */
+/* Fill in copies, catalog and listed for restore->manifest: good copies first, whole before others, hot before cold, else
+ * in the order of the config. copies and listed are the caller's to free. */
 int restore_choose(struct restore *restore, const struct catalog *catalog, const struct catalog_backup *backup);
 
 struct restore_database_options {
@@ -66,8 +66,8 @@ int restore_connect(const struct restore *restore, struct pg_conn **ret_conn);
 int restore_exists(struct pg_conn *conn, const char *database, bool *ret_exists);
 /* A connection that has been idle for so long is made anew. */
 enum { RESTORE_STALE_MS = 30 * 1000 };
-/* Before anything is touched: can these be read? A copy in which they can is read first from now on. What is cold in all of
- * them is asked for: PGCASK_COLD, or 0 once it is there, as restore->thaw says. */
+/* Before anything is touched: can these be read? A copy in which they can is read first from now on. What is cold in all
+ * of them is asked for: PGCASK_COLD, or 0 once it is there, as restore->thaw says. */
 int restore_ready(struct restore *restore, const struct manifest_member *const *members, size_t count);
 /* A small member, whole. */
 int restore_read(struct restore *restore, const struct manifest_member *member, struct buf *ret_data);

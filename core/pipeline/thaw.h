@@ -55,8 +55,8 @@ void thaw_add_members(struct thaw *thaw, const struct catalog *catalog, const st
                       const struct manifest *manifest);
 /* Find out about those that are not known, several at a time. In a store that has no cold objects nothing is asked for. */
 int thaw_look(struct thaw *thaw);
-/* The largest first: when that one is hot, so are the others. Of a backup all go to cold storage together, but for those that
- * are too small for it to pay. */
+/* The largest first: when that one is hot, so are the others. Of a backup all go to cold storage together, but for those
+ * that are too small for it to pay. */
 int thaw_look_quickly(struct thaw *thaw);
 bool thaw_is_readable(const struct thaw_object *object);
 bool thaw_all_readable(const struct thaw *thaw);

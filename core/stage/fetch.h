@@ -44,8 +44,8 @@ void fetch_count(struct fetch *fetch, const struct attempt *attempt, size_t len)
 int fetch_blame(const struct fetch *fetch, const struct attempt *attempt, int code);
 
 /* Judge the code of a try. True: it was that copy's trouble, which was told as a warning, and the attempt is at another
- * copy: try that. False: *code is final: 0, an error that no other copy would heal (a key that does not fit, being stopped),
- * or no copy is left, and the text names the trouble of each. */
+ * copy: try that. False: *code is final: 0, an error that no other copy would heal (a key that does not fit, being
+ * stopped), or no copy is left, and the text names the trouble of each. */
 bool fetch_again(struct fetch *fetch, struct attempt *attempt, int *code);
 /* Is that code a trouble of one copy? */
 bool fetch_is_trouble(int code);

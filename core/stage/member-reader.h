@@ -19,7 +19,8 @@ int member_read_all(struct crew *crew, unsigned pieces, struct copies *copies, c
                     const struct age_identities *identities, member_take *take, void *ctx);
 
 /* The member from its start for as long as somebody pulls: no more is fetched than was asked for, rounded up to a
- * frame, unless it is known that `whole` of it will be pulled. Each frame is authenticated (sealed) or has its checksum, but the digest of the whole is not compared. */
+ * frame, unless it is known that `whole` of it will be pulled. Each frame is authenticated (sealed) or has its checksum,
+ * but the digest of the whole is not compared. */
 struct member_prefix;
 int member_prefix_open(struct copies *copies, const struct member_ref *ref, const struct age_identities *identities,
                        bool whole, struct member_prefix **ret_prefix);

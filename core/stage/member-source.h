@@ -25,8 +25,8 @@ struct member_ref {
 
 struct member_source;
 
-/* Reads header and table. `whole`: to be read to its end, so that it is worth to fetch ahead. Each error names the object, and
- * what is wrong with it in each store. */
+/* Reads header and table. `whole`: to be read to its end, so that it is worth to fetch ahead. Each error names the object,
+ * and what is wrong with it in each store. */
 int member_source_open(struct copies *copies, const struct member_ref *ref, const struct age_identities *identities,
                        bool whole, struct member_source **ret_source);
 

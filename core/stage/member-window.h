@@ -17,8 +17,8 @@
 
 struct window; /* opaque */
 
-/* `payload` and `stored` are borrowed. `stored` takes the stored bytes of each chunk that has proved to be good; NULL where
- * chunks prove nothing. `whole`: all of it will be read. */
+/* `payload` and `stored` are borrowed. `stored` takes the stored bytes of each chunk that has proved to be good; NULL
+ * where chunks prove nothing. `whole`: all of it will be read. */
 struct window *window_new(const struct payload *payload, struct digest *stored, bool whole);
 void window_free(struct window *window);
 CLEANUP_DEFINE(struct window, window_free)

@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum { LIFECYCLE_LIMIT_BYTES = 4 * 1024 * 1024 };
+#define MINIMUM_HEADER "x-amz-transition-default-minimum-object-size"
 
 static const char empty_rules[] = "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></LifecycleConfiguration>";
 
@@ -116,25 +117,31 @@ rules_read(const struct s3 *s3, const char *text, const char *our_id, struct rul
     return rc;
 }
 
-/* The bucket's rules as text; empty_rules when it has none. */
+/* The bucket's rules as text; empty_rules when it has none. What is said of small objects stands beside them, and is to be
+ * sent back with them; NULL when nothing is. */
 static int
-lifecycle_get(struct s3 *s3, char **ret_text)
+lifecycle_get(struct s3 *s3, char **ret_text, char **ret_minimum)
 {
     static const struct s3_query query[] = { { "lifecycle", NULL }, { NULL, NULL } };
     const struct s3_request request = {
         .method = "GET", .query = query, .limit = LIFECYCLE_LIMIT_BYTES, .what = "reading the lifecycle rules of"
     };
     struct http_answer answer;
+    const char *minimum;
     int rc = s3_exchange(s3, &request, &answer);
 
     if (rc < 0)
         return rc;
+    minimum = http_answer_header(&answer, MINIMUM_HEADER);
+    /* any other 404 may be of something between us and the server: taken for "no rules", it would cost those of others */
     if (answer.status == 404 && strstr(answer.body, "NoSuchLifecycleConfiguration") != NULL)
         *ret_text = plain_strdup(empty_rules);
     else if (answer.status == 200 && strlen(answer.body) == answer.body_len)
-        *ret_text = plain_strdup(answer.body_len > 0 ? answer.body : empty_rules);
+        *ret_text = plain_strdup(answer.body);
     else
         rc = s3_error_tell(s3, &request, &answer);
+    if (rc == 0 && minimum != NULL && *minimum != '\0')
+        *ret_minimum = plain_strdup(minimum);
     http_answer_free(&answer);
     return rc;
 }
@@ -142,12 +149,13 @@ lifecycle_get(struct s3 *s3, char **ret_text)
 static char *
 rule_text(const struct s3 *s3, const char *id)
 {
+    static const char tag[] = "<Tag><Key>" S3_COLD_TAG_KEY "</Key><Value>" S3_COLD_TAG_VALUE "</Value></Tag>";
     CLEANUP_FREE char *prefix = xml_escape(s3->prefix), *escaped = xml_escape(id);
+    CLEANUP_FREE char *filter = *prefix ? plain_printf("<And><Prefix>%s</Prefix>%s</And>", prefix, tag) : plain_strdup(tag);
 
-    return plain_printf("<Rule><ID>%s</ID><Filter><And><Prefix>%s</Prefix><Tag><Key>" S3_COLD_TAG_KEY "</Key><Value>"
-                        S3_COLD_TAG_VALUE "</Value></Tag></And></Filter><Status>Enabled</Status><Transition><Days>%d</Days>"
+    return plain_printf("<Rule><ID>%s</ID><Filter>%s</Filter><Status>Enabled</Status><Transition><Days>%d</Days>"
                         "<StorageClass>%s</StorageClass></Transition></Rule>",
-                        escaped, prefix, s3->later_days, s3->later_class);
+                        escaped, filter, s3->later_days, s3->later_class);
 }
 
 /* Where the rule of that id stands in the text: from its <Rule> to behind its </Rule>. */
@@ -200,12 +208,12 @@ lifecycle_merge(const struct s3 *s3, const char *text, const char *id, const str
 }
 
 static int
-lifecycle_put(struct s3 *s3, const char *text)
+lifecycle_put(struct s3 *s3, const char *text, const char *minimum)
 {
     static const struct s3_query query[] = { { "lifecycle", NULL }, { NULL, NULL } };
     struct s3_body body;
-    CLEANUP_FREE char *md5 = NULL;
-    const char *headers[] = { "content-type: application/xml", NULL, NULL };
+    CLEANUP_FREE char *md5 = NULL, *small = minimum != NULL ? plain_printf(MINIMUM_HEADER ": %s", minimum) : NULL;
+    const char *headers[] = { "content-type: application/xml", NULL, small, NULL };
     const struct s3_request request = {
         .method = "PUT", .query = query, .headers = headers, .body = text, .body_size = strlen(text),
         .what = "setting the lifecycle rules of"
@@ -219,21 +227,22 @@ lifecycle_put(struct s3 *s3, const char *text)
 
 /* Add our rule, then look whether all are there. */
 static int
-lifecycle_fix(struct s3 *s3, const char *text, const char *id, const struct rules *before, struct pgcask_check *check)
+lifecycle_fix(struct s3 *s3, const char *text, const char *minimum, const char *id, const struct rules *before,
+              struct pgcask_check *check)
 {
-    CLEANUP_FREE char *merged = NULL, *now = NULL;
+    CLEANUP_FREE char *merged = NULL, *now = NULL, *minimum_now = NULL;
     struct rules after;
     int rc = lifecycle_merge(s3, text, id, before, &merged);
 
     if (rc == 0)
-        rc = lifecycle_put(s3, merged);
+        rc = lifecycle_put(s3, merged, minimum);
     if (rc == 0)
-        rc = lifecycle_get(s3, &now);
+        rc = lifecycle_get(s3, &now, &minimum_now);
     if (rc == 0)
         rc = rules_read(s3, now, id, &after);
     if (rc < 0)
         return rc;
-    if (!after.as_wanted || after.count < before->count) {
+    if (!after.as_wanted || after.count < before->count + (before->ours == 0)) {
         pgcask_check_say(check, PGCASK_CHECK_BAD, "look at the bucket's lifecycle rules",
                          "the server took the lifecycle rule '%s', but does not show it as it was sent", id);
         return 0;
@@ -246,9 +255,9 @@ lifecycle_fix(struct s3 *s3, const char *text, const char *id, const struct rule
 int
 s3_lifecycle_check(struct s3 *s3, struct pgcask_check *check)
 {
-    CLEANUP_FREE char *text = NULL, *id = rule_id(s3);
+    CLEANUP_FREE char *text = NULL, *minimum = NULL, *id = rule_id(s3);
     struct rules rules;
-    int rc = lifecycle_get(s3, &text);
+    int rc = lifecycle_get(s3, &text, &minimum);
 
     if (rc == 0)
         rc = rules_read(s3, text, id, &rules);
@@ -260,7 +269,7 @@ s3_lifecycle_check(struct s3 *s3, struct pgcask_check *check)
         return 0;
     }
     if (pgcask_check_fix(check))
-        return lifecycle_fix(s3, text, id, &rules, check);
+        return lifecycle_fix(s3, text, minimum, id, &rules, check);
     pgcask_check_say(check, PGCASK_CHECK_BAD, "'pgcask check --fix' puts it there; other rules stay as they are",
                      rules.ours ? "lifecycle rule '%s' does not say what transition says: to %s after %d day%s" :
                                   "there is no lifecycle rule '%s', so nothing moves to %s after %d day%s",

@@ -31,6 +31,23 @@ take_text(char **field, const char *text)
     *field = plain_strdup(text);
 }
 
+/* One upload was read: keep it when it is ours and old. */
+static void
+sweep_upload(struct sweep *sweep)
+{
+    size_t prefix = strlen(sweep->s3->prefix);
+    bool ours = sweep->key != NULL && strncmp(sweep->key, sweep->s3->prefix, prefix) == 0;
+
+    if (ours && sweep->id != NULL && sweep->begun_s > 0 && sweep->begun_s < sweep->before_s) {
+        sweep->old = plain_realloc_array(sweep->old, sweep->count + 1, sizeof *sweep->old);
+        sweep->old[sweep->count++] = (struct found){ plain_strdup(sweep->key + prefix), STEAL(sweep->id) };
+    }
+    free(sweep->key);
+    free(sweep->id);
+    sweep->key = sweep->id = NULL;
+    sweep->begun_s = 0;
+}
+
 static int
 sweep_element(void *ctx, const char *path, const char *text)
 {
@@ -48,17 +65,8 @@ sweep_element(void *ctx, const char *path, const char *text)
         take_text(&sweep->next_id, text);
     else if (strcmp(path, "ListMultipartUploadsResult/IsTruncated") == 0)
         sweep->truncated = strcmp(text, "true") == 0;
-    if (strcmp(path, "ListMultipartUploadsResult/Upload") != 0 || sweep->key == NULL || sweep->id == NULL)
-        return 0;
-    if (strncmp(sweep->key, sweep->s3->prefix, strlen(sweep->s3->prefix)) == 0 && sweep->begun_s > 0 &&
-        sweep->begun_s < sweep->before_s) {
-        sweep->old = plain_realloc_array(sweep->old, sweep->count + 1, sizeof *sweep->old);
-        sweep->old[sweep->count++] = (struct found){ plain_strdup(sweep->key + strlen(sweep->s3->prefix)), STEAL(sweep->id) };
-    }
-    free(sweep->key);
-    free(sweep->id);
-    sweep->key = sweep->id = NULL;
-    sweep->begun_s = 0;
+    else if (strcmp(path, "ListMultipartUploadsResult/Upload") == 0)
+        sweep_upload(sweep);
     return 0;
 }
 

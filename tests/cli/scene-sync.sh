@@ -46,10 +46,10 @@ rubbish()
 
 checksums()
 {
-    (cd "$dir/$1" && find . -type f ! -name 'verdict-*' ! -name '.pgcask-*' -exec cksum {} + | sort -k 3)
+    (cd "$dir/$1" && find . -type f ! -name 'verdict-*' ! -name '.pgcask-*' ! -path '*/lease/*' -exec cksum {} + | sort -k 3)
 }
 
-# same_copies STORE STORE - the same objects with the same bytes; verdicts are each store's own
+# same_copies STORE STORE - the same objects with the same bytes; verdicts and leases are each store's own
 same_copies()
 {
     checksums "$1" >"$dir/copies.1"

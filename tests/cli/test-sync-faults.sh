@@ -24,12 +24,13 @@ visible_is_whole()
     fi
 }
 
-# carried_on - the next run brings all to three and leaves nothing lying about
+# carried_on - the next run brings all to three and leaves nothing lying about (but the lease of a run that was killed behind
+# its last step: the next backup takes it away)
 carried_on()
 {
     run_expect 0 pgcask sync
     expect_silent
-    equal "$(rubbish three)" "" "rubbish"
+    equal "$(rubbish three | grep -v /lease/ || :)" "" "rubbish"
     same_copies one three
 }
 
@@ -241,10 +242,10 @@ test_a_backup_leaves_a_copy_under_way_alone()
     run_expect 0 pgcask -c "$(only_to one)" backup
     stopped_sync 6
     next_second
-    [ -n "$(rubbish two | grep -v /lease/)" ] || fail "nothing is half there"
+    rubbish two | grep -qv /lease/ || fail "nothing is half there"
     run_expect 0 pgcask backup
     expect_silent
-    [ -n "$(rubbish two | grep -v /lease/)" ] || fail "the backup has swept it"
+    rubbish two | grep -qv /lease/ || fail "the backup has swept it"
     resume
     equal "$code" 0 "exit code of the sync"
     equal "$(where_is)" "[$everywhere,$everywhere]"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Storage plugin "cold", for tests: the local one with a cold side. Objects that need not be readable at once are cold when
- * they are written, as with a storage class for archives. What is asked for arrives when the test says so: when there is a
- * file PATH.arrived. And a store far away, for measuring: each get sleeps, and requests are counted.
+ * Storage plugin "cold", for tests: the local one with a cold side. Objects that need not be readable at once are cold
+ * when they are written, as with a storage class for archives. What is asked for arrives when the test says so: when
+ * there is a file PATH.arrived. And a store far away, for measuring: each get sleeps, and requests are counted.
  *
- * PATH.cold/KEY with '+' for '/' says that an object is or was cold: 0, or until when (seconds since 1970) it was asked for.
+ * PATH.cold/KEY with '+' for '/' says that an object is or was cold: 0, or until when (seconds since 1970) it was asked
+ * for.
  */
 #include "config.h"
 

@@ -112,6 +112,23 @@ START_TEST(a_sealed_member_comes_back_as_it_was)
 }
 END_TEST
 
+/* Windows fetched by another thread, and larger ones. */
+START_TEST(a_member_from_far_away_is_the_same)
+{
+    enum { MEMBER_BYTES = SMALL_FRAMES_BYTES + 3 * FRAME_PLAIN_BYTES };
+    unsigned gets[2];
+
+    for (int far = 0; far < 2; far++) {
+        store.counts = far == 1;
+        store.calls[STORE_GET] = 0;
+        check_round_trip(MEMBER_BYTES, _i == 1);
+        gets[far] = store.calls[STORE_GET];
+        ck_assert_int_eq(storage_remove(store.storage, "key"), 0);
+    }
+    ck_assert_uint_lt(gets[1], gets[0]);
+}
+END_TEST
+
 START_TEST(the_table_may_lie_across_the_border_of_a_chunk)
 {
     for (size_t len = 65480; len < 65540; len += 4) {
@@ -271,6 +288,7 @@ START_TEST(a_prefix_fetches_only_what_is_needed)
     CLEANUP(member_prefix_close) struct member_prefix *prefix = open_prefix(_i == 1, MEMBER_BYTES, &plain, &facts);
     unsigned char data[70000];
 
+    store.counts = true; /* which is a reason to fetch ahead, but not for who may stop at any time */
     ck_assert_uint_le(member_prefix_fetched(prefix), facts.header_size + AGE_NONCE_BYTES + 2 * CHUNK_SLACK_BYTES); /* table */
     ck_assert_int_eq(member_prefix_read(prefix, data, 100), 0);
     ck_assert_mem_eq(data, plain, 100);
@@ -365,6 +383,7 @@ member_suite(void)
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, a_member_comes_back_as_it_was, 0, ARRAY_LEN(size_rows));
     tcase_add_loop_test(tcase, a_sealed_member_comes_back_as_it_was, 0, ARRAY_LEN(size_rows));
+    tcase_add_loop_test(tcase, a_member_from_far_away_is_the_same, 0, 2);
     tcase_add_loop_test(tcase, the_table_may_lie_across_the_border_of_a_chunk, 0, 2);
     tcase_add_test(tcase, what_compresses_is_small);
     tcase_add_loop_test(tcase, a_source_that_fails_leaves_nothing, 0, 2 * ARRAY_LEN(good_rows));
