@@ -209,13 +209,14 @@ static int
 optional_freeze(struct conform *conform, const char *key, size_t size)
 {
     const struct storage_check rules = { .fix = true, .say = optional_rules_say, .ctx = conform };
+    CLEANUP_FREE unsigned char *data = conform_data(36, size);
     struct storage_object object;
     int rc = 0;
 
     if (conform->spec->cold_ms > 0)
         rc = storage_check(conform->storage, &rules);
     if (rc == 0)
-        rc = conform_put(conform, key, 36, size);
+        rc = storage_put_object(conform->storage, key, data, size, false);
     if (rc == 0 && conform->spec->cold_ms > 0)
         return optional_await(conform, key, PGCASK_TIER_COLD);
     if (rc == 0)

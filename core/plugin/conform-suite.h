@@ -14,6 +14,7 @@ struct conform {
     struct storage *storage;
     char *root; /* "pgcask-check-<hex>/" */
     struct storage_limits limits;
+    bool hot; /* objects turn cold as soon as they are written, unless asked to be readable at once: so the cases ask */
     unsigned number, failed; /* cases so far */
 };
 

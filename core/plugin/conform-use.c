@@ -124,7 +124,7 @@ use_threads_parts(struct conform *conform)
     size_t size = part * (CONFORM_THREADS - 1) + 100;
     CLEANUP_FREE unsigned char *data = conform_data(19, size);
     struct shared shared = { .key = key, .data = data, .part = part, .size = size };
-    int rc = storage_put_begin(conform->storage, key, size, false, &shared.put);
+    int rc = storage_put_begin(conform->storage, key, size, conform->hot, &shared.put);
 
     if (rc < 0)
         return rc;
@@ -142,7 +142,7 @@ use_threads_parts(struct conform *conform)
 static int
 use_write_shared(struct conform *conform, struct shared *shared)
 {
-    int rc = storage_put_begin(conform->storage, shared->key, shared->size, false, &shared->put);
+    int rc = storage_put_begin(conform->storage, shared->key, shared->size, conform->hot, &shared->put);
 
     if (rc < 0)
         return rc;
@@ -231,7 +231,7 @@ race_begin(struct conform *conform, struct race *race)
     for (unsigned i = 0; rc == 0 && i < CONFORM_THREADS; i++) {
         CLEANUP_FREE unsigned char *data = conform_data(RACE_SEED + i, RACE_SIZE);
 
-        rc = storage_put_begin(conform->storage, race->key, RACE_SIZE, false, &race->puts[i]);
+        rc = storage_put_begin(conform->storage, race->key, RACE_SIZE, conform->hot, &race->puts[i]);
         if (rc == 0 && conform->spec->plugin->storage.put_object == NULL)
             rc = storage_put_part(race->puts[i], 1, 0, data, RACE_SIZE);
     }

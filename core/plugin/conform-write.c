@@ -70,7 +70,7 @@ conform_begin_parts(struct conform *conform, const char *key, const uint32_t *nu
     size_t size = part * (last - 1) + 100;
     CLEANUP_FREE unsigned char *data = conform_data(2, size);
     struct storage_put *put;
-    int rc = storage_put_begin(conform->storage, key, size, false, &put);
+    int rc = storage_put_begin(conform->storage, key, size, conform->hot, &put);
 
     if (rc < 0)
         return rc;

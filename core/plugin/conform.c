@@ -247,6 +247,22 @@ conform_end(struct conform *conform)
                      conform->number);
 }
 
+/* What cannot be read back cannot be tried. Trouble is for the cases to tell. */
+static void
+conform_learn_hot(struct conform *conform)
+{
+    CLEANUP_FREE char *key = conform_key(conform, "first");
+    struct storage_object object;
+
+    if (conform->spec->plugin->storage.thaw != NULL && storage_put_object(conform->storage, key, "first", 5, false) == 0) {
+        conform->hot = storage_stat_object(conform->storage, key, &object) == 0 && object.tier == PGCASK_TIER_COLD;
+        (void)storage_remove(conform->storage, key); /* all of them are removed at the end */
+    }
+    error_clear();
+    if (conform->hot)
+        conform_note(conform, "objects turn cold as soon as they are written: these ask to be readable at once");
+}
+
 int
 conform_storage(const struct conform_spec *spec)
 {
@@ -262,6 +278,7 @@ conform_storage(const struct conform_spec *spec)
     conform_result(&conform, "the store opens", rc);
     if (rc == 0) {
         conform.limits = storage_limits(conform.storage);
+        conform_learn_hot(&conform);
         conform_cases(&conform, conform_write_cases);
         conform_cases(&conform, conform_read_cases);
         conform_cases(&conform, conform_list_cases);
@@ -341,7 +358,7 @@ conform_put(struct conform *conform, const char *key, unsigned seed, size_t size
 {
     CLEANUP_FREE unsigned char *data = conform_data(seed, size);
 
-    return storage_put_object(conform->storage, key, data, size, false);
+    return storage_put_object(conform->storage, key, data, size, conform->hot);
 }
 
 int

@@ -118,14 +118,21 @@ check_public(struct s3 *s3, struct pgcask_check *check)
     return 0;
 }
 
+/* This machine: what is sent there goes over no wire. */
+static bool
+is_near(const char *endpoint)
+{
+    const char *host = strstr(endpoint, "://") + 3;
+    size_t len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+
+    return (len == 9 && strncmp(host, "localhost", len) == 0) || (len == 5 && strncmp(host, "[::1]", len) == 0) ||
+           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == len);
+}
+
 static void
 check_transport(const struct s3 *s3, struct pgcask_check *check)
 {
-    const char *endpoint = s3->settings->endpoint;
-    bool near = endpoint != NULL && (strncmp(endpoint, "http://127.", 11) == 0 || strncmp(endpoint, "http://localhost", 16) == 0 ||
-                                     strncmp(endpoint, "http://[::1]", 12) == 0);
-
-    if (strcmp(s3->scheme, "http") == 0 && !near)
+    if (strcmp(s3->scheme, "http") == 0 && !is_near(s3->settings->endpoint))
         pgcask_check_say(check, PGCASK_CHECK_WARN, "use https, with ca_file for a private authority",
                          "the connection is not encrypted: names and sizes can be read on the way, answers can be forged");
 }

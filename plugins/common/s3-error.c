@@ -187,8 +187,8 @@ guess_error(struct s3 *s3, const struct s3_request *request, const struct http_a
                 (answer->status != 404 || s3_known_get(s3, &s3->bucket) == S3_UNKNOWN);
     struct s3_error error = head ? ask_again(s3, request, ret_second) : no_error();
 
-    if (head && answer->status == 404 && ret_second->status == 403) { /* who may not list was told the truth the first time */
-        s3_error_free(&error);
+    if (head && answer->status == 404 && strcmp(error.code, "NoSuchBucket") != 0) {
+        s3_error_free(&error); /* such as of somebody who may not list: it was the object */
         return no_error();
     }
     if (head && *error.code == '\0' && answer->status == 403) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: PostgreSQL
-"""Runs one command and tells what it took: time, CPU of it and of the server, peak memory.
+"""Runs one command and tells what it took: time, CPU of it and of the servers, peak memory.
 
 All from /proc and wait4; knows nothing of pgcask or of what is compared.
 """
@@ -77,21 +77,21 @@ def peak_kib(pid):
 class Mark:
     """One line of a command's stderr, and what had been used up when it came."""
 
-    def __init__(self, text, at_s, client_s, server_s):
-        self.text, self.at_s, self.client_s, self.server_s = text, at_s, client_s, server_s
+    def __init__(self, text, at_s, client_s, server_s, store_s):
+        self.text, self.at_s, self.client_s, self.server_s, self.store_s = text, at_s, client_s, server_s, store_s
 
 
 class Run:
     """What one command took: seconds, CPU seconds, and KiB of memory when that was asked for."""
 
     def __init__(self):
-        self.wall_s = self.client_s = self.server_s = self.others_s = 0.0
+        self.wall_s = self.client_s = self.server_s = self.store_s = self.others_s = 0.0
         self.alone_kib = self.children_kib = 0
         self.marks = []
 
     @property
     def cpu_s(self):
-        return self.client_s + self.server_s
+        return self.client_s + self.server_s + self.store_s
 
     @property
     def others(self):
@@ -100,11 +100,16 @@ class Run:
 
 
 class Meter:
-    def __init__(self, server_pid):
-        self.server_pid = server_pid
+    """`store_pids`: processes of a store that is a server, too."""
+
+    def __init__(self, server_pid, store_pids=()):
+        self.server_pid, self.store_pids = server_pid, store_pids
 
     def server_cpu(self):
         return tree_cpu(self.server_pid)
+
+    def store_cpu(self):
+        return sum(tree_cpu(pid) for pid in self.store_pids)
 
     def _sample(self, pid, run, stop):
         while not stop.wait(SAMPLE_S):
@@ -112,7 +117,7 @@ class Meter:
             for child, _ in children_of(pid):
                 run.children_kib = max(run.children_kib, peak_kib(child))
 
-    def _listen(self, process, run, wanted, start_s, server_s):
+    def _listen(self, process, run, wanted, start_s, server_s, store_s):
         """Read stderr to its end; a mark for each line that holds the wanted word. Returns the last lines."""
         talk = []
         for line in process.stderr:
@@ -121,7 +126,8 @@ class Meter:
             if wanted and any(word in line for word in wanted):
                 at_s = time.monotonic() - start_s
                 stat = read_stat(process.pid)
-                run.marks.append(Mark(line, at_s, cpu_of(stat) if stat else 0.0, self.server_cpu() - server_s))
+                run.marks.append(Mark(line, at_s, cpu_of(stat) if stat else 0.0, self.server_cpu() - server_s,
+                                      self.store_cpu() - store_s))
         return talk
 
     def run(self, command, wanted=(), memory=False):
@@ -129,7 +135,7 @@ class Meter:
         run = Run()
         argv = ["sh", "-c", command] if isinstance(command, str) else command
         os.sync()
-        machine_s, self_s, server_s = machine_cpu(), own_cpu(), self.server_cpu()
+        machine_s, self_s, server_s, store_s = machine_cpu(), own_cpu(), self.server_cpu(), self.store_cpu()
         start_s = time.monotonic()
         # pylint: disable=consider-using-with
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -138,7 +144,7 @@ class Meter:
         sampler = threading.Thread(target=self._sample, args=(process.pid, run, stop))
         if memory:
             sampler.start()
-        talk = self._listen(process, run, wanted, start_s, server_s)
+        talk = self._listen(process, run, wanted, start_s, server_s, store_s)
         _, status, usage = os.wait4(process.pid, 0)
         run.wall_s = time.monotonic() - start_s
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -149,8 +155,9 @@ class Meter:
                 run.alone_kib = usage.ru_maxrss
         run.client_s = usage.ru_utime + usage.ru_stime
         run.server_s = self.server_cpu() - server_s
+        run.store_s = self.store_cpu() - store_s
         run.others_s = max(0.0, machine_cpu() - machine_s - run.cpu_s - (own_cpu() - self_s))
         if process.returncode != 0:
-            sys.exit(f"measure.py: exit code {process.returncode}: {argv[-1] if len(argv) == 3 else ' '.join(argv)}\n"
+            sys.exit(f"meter.py: exit code {process.returncode}: {argv[-1] if len(argv) == 3 else ' '.join(argv)}\n"
                      + "\n".join(talk))
         return run

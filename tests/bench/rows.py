@@ -91,10 +91,16 @@ class Rows:
 
     # ---- pgcask ----
 
+    def fresh_stores(self):
+        """New ones: name, and what stands in its section."""
+        shutil.rmtree(self.path("store"), ignore_errors=True)
+        return {"local": f"plugin = local\npath = {self.path('store')}\ncreate = yes"}
+
     def configure(self, database):
-        """A new store for that database."""
-        for name in "store", "state":
-            shutil.rmtree(self.path(name), ignore_errors=True)
+        """New stores for that database."""
+        shutil.rmtree(self.path("state"), ignore_errors=True)
+        stores = self.fresh_stores()
+        sections = "\n".join(f"[store {name}]\n{lines}" for name, lines in stores.items())
         with open(self.path("pgcask.ini"), "w", opener=lambda p, f: os.open(p, f, 0o600), encoding="utf-8") as file:
             file.write(f"""[pgcask]
 recipient = {self.recipient}
@@ -105,14 +111,11 @@ compress_level = 3
 [cluster main]
 conninfo = dbname=postgres
 bindir = {self.bindir}
-[store local]
-plugin = local
-path = {self.path('store')}
-create = yes
+{sections}
 [job bench]
 cluster = main
 databases = {database}
-stores = local
+stores = {' '.join(stores)}
 """)
 
     def pgcask(self, *words):
@@ -135,6 +138,7 @@ stores = local
         # marks see the programs that had ended by then, which at these two moments is all of them but pg_restore -l
         part.client_s = end.client_s - (begin.client_s if begin else 0)
         part.server_s = end.server_s - (begin.server_s if begin else 0)
+        part.store_s = end.store_s - (begin.store_s if begin else 0)
         part.others_s = run.others * part.wall_s
         return part
 

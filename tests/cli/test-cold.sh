@@ -11,7 +11,7 @@ requires "${CC:-cc}"
 # The plugin, where only we may write.
 build_cold()
 {
-    mkdir -p -m 755 "$tmp/plugins"
+    mkdir -m 755 "$tmp/plugins"
     : >"$tmp/config.h"
     # shellcheck disable=SC2086 # CC may have options
     ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -O1 -g -DPACKAGE_VERSION='"test"' -I"$tmp" -I"$top/core/include" -I"$top/plugins/local" \
@@ -101,6 +101,17 @@ test_prepare()
     expect_silent
     jq -e '.good and .depth == "plain"' "$(find "$dir/one" -name 'verdict-*-good.json')" >"$dir/jq"
     jq -e '.good and .depth == "confirmed"' "$(find "$dir/vault" -name 'verdict-*-good.json')" >"$dir/jq"
+}
+
+# A copy that cannot be read back leaves the depths to the next one.
+test_the_first_copy_that_can_be_read_is_read_in_depth()
+{
+    scene first
+    cold_config "vault one"
+    run_expect 0 pgcask backup
+    expect_silent
+    jq -e '.depth == "confirmed"' "$(find "$dir/vault" -name 'verdict-*-good.json')" >"$dir/jq"
+    jq -e '.depth == "plain"' "$(find "$dir/one" -name 'verdict-*-good.json')" >"$dir/jq"
 }
 
 test_it_is_shown()

@@ -57,6 +57,12 @@ conforms local local --set path="$tmp/store"
 result 'local leaves nothing behind' "$(ls -A "$tmp/store")"
 conforms 'local, making its directory,' local --set path="$tmp/new/store" --set create=yes --keys 20
 result 'local made its directory with mode 0700' "$([ "$(stat -c %a "$tmp/new/store")" = 700 ] || echo 'another mode')"
+# a store whose objects are cold as soon as they are written, and thawed when asked for a second time
+mkdir "$tmp/cold-include" "$tmp/cold"
+: >"$tmp/cold-include/config.h"
+build "$tmp/pgcask-cold-storage.so" -DPACKAGE_VERSION='"test"' -I"$tmp/cold-include" -I"$top_srcdir/plugins/local" \
+    "$top_srcdir/tests/cold/cold.c" "$top_srcdir"/plugins/local/local-*.c
+conforms 'a store that is cold at once' "$tmp/pgcask-cold-storage.so" --set path="$tmp/cold" --set create=yes --keys 20
 conforms example example --set label=check
 
 mkdir "$tmp/plain"

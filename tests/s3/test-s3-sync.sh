@@ -58,10 +58,13 @@ same_bytes()
 # requests_of COMMAND… - how many requests for the bucket the server gets meanwhile; the methods are in $dir/requests
 requests_of()
 {
-    local log=$CEPH_BASE/log/client.rgw.a.log before
+    local log=$CEPH_BASE/log/client.rgw.a.log before begin end
 
     before=$(wc -l <"$log")
+    begin=${EPOCHREALTIME/[.,]/}
     "$@" >"$tmp/out" 2>"$tmp/err" || fail "$*: $(cat "$tmp/err")"
+    end=${EPOCHREALTIME/[.,]/}
+    echo "    $(((end - begin) / 1000)) ms: $*" >&2
     sleep 0.2 # the server writes its log behind the answer
     tail -n "+$((before + 1))" "$log" | grep -oE "\"[A-Z]+ /${bucket}[^ ]*" | tr -d '"' >"$dir/requests"
     wc -l <"$dir/requests"

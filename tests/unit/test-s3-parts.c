@@ -254,7 +254,13 @@ static const struct {
       { { 404 }, DONE },
       2,
       0 },
-    { { { 404 }, { 200, " \n \n" S3_ERROR_TEXT("SlowDown") } }, 2, PGCASK_RETRY, "", { SAME, SAME }, 2, 0 }, /* after blanks */
+    { { { 404 }, { 200, " \n \n" S3_ERROR_TEXT("SlowDown") } },
+      2,
+      PGCASK_RETRY,
+      "",
+      { SAME, SAME },
+      2,
+      0 }, /* after blanks */
     { { { 404 }, { 200, "<Error><Code>ServiceUnavailable</Code></Error>" } },
       2,
       PGCASK_RETRY,
@@ -320,6 +326,19 @@ START_TEST(a_completion_is_believed_when_it_is_said_or_seen)
     }
     if ((commits[_i].then_count > 0 ? commits[_i].then_rc : commits[_i].first_rc) < 0)
         give_up();
+}
+END_TEST
+
+/* Neither checksums nor tags that say anything: the size alone is no proof. */
+START_TEST(what_cannot_be_compared_is_not_the_same)
+{
+    UNIT_HTTP_SAY(&server, { 200, CREATED }, { 200, "", "ETag: \"x\"" }, { 404 }, { UNIT_DROP }, { 200, WHOLE },
+                  { 200, WHOLE });
+    ck_assert_ok(s3_put_begin(s3, &put, &upload));
+    ck_assert_ok(s3_put_part(s3, upload, 1, 0, WHOLE, strlen(WHOLE)));
+    ck_assert_code(commit(), PGCASK_RETRY);
+    ck_assert_code(commit(), PGCASK_EXISTS);
+    give_up();
 }
 END_TEST
 
@@ -460,6 +479,7 @@ make_suite(void)
     tcase_add_loop_test(tcase, what_is_not_begun_is_told, 0, ARRAY_LEN(begins));
     tcase_add_loop_test(tcase, a_part_is_there_or_not, 0, ARRAY_LEN(parts));
     tcase_add_loop_test(tcase, a_completion_is_believed_when_it_is_said_or_seen, 0, ARRAY_LEN(commits));
+    tcase_add_test(tcase, what_cannot_be_compared_is_not_the_same);
     tcase_add_test(tcase, where_conditions_are_not_known_none_is_sent);
     tcase_add_loop_test(tcase, an_upload_without_parts_is_an_empty_object, 0, ARRAY_LEN(empties));
     tcase_add_loop_test(tcase, giving_up_ends_the_upload_whatever_the_server_says, 0, ARRAY_LEN(aborts));

@@ -52,7 +52,12 @@ static const struct {
       "there is no such object",
       S3_UNKNOWN },
     { { 404 }, { 403 }, S3_UNKNOWN, PGCASK_NOT_FOUND, "there is no such object", S3_UNKNOWN },
-    { { 404 }, { 503, S3_ERROR_TEXT("SlowDown") }, S3_UNKNOWN, PGCASK_RETRY, "slow down", S3_UNKNOWN },
+    { { 404 },
+      { 503, S3_ERROR_TEXT("SlowDown") },
+      S3_UNKNOWN,
+      PGCASK_NOT_FOUND,
+      "no such object (status 404)",
+      S3_UNKNOWN },
     { { 404 }, { UNIT_DROP }, S3_UNKNOWN, PGCASK_NOT_FOUND, "there is no such object", S3_UNKNOWN },
     { { 404 }, { 502, "<html>" }, S3_UNKNOWN, PGCASK_NOT_FOUND, "there is no such object", S3_UNKNOWN },
     /* why is it refused? */
