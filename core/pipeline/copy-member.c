@@ -169,7 +169,7 @@ copy_prove(struct copy_run *run, const struct member_ref *ref, const struct stor
 {
     int rc;
 
-    if (object->size != ref->stored_size) {
+    if (object->size != ref->stored_size && !storage_object_hides_size(object)) {
         (void)error_set(ERROR_CORRUPT, "store '%s': object '%s' has %llu bytes, the manifest says %llu",
                         storage_name(run->spec->target), ref->key, (unsigned long long)object->size,
                         (unsigned long long)ref->stored_size);

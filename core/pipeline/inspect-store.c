@@ -179,12 +179,16 @@ probe_object(struct probe *probe)
     if (rc < 0)
         return probe_slot(probe, rc, NULL);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        bool last = i + 1 == ARRAY_LEN(steps);
+
         rc = steps[i].step(probe);
         if (rc == 0)
             continue;
-        if (i > 0 && i + 1 < ARRAY_LEN(steps))
+        if (i > 0 && !last)
             probe_take_back(probe, rc);
-        return probe_slot(probe, rc, steps[i].doing);
+        /* a host that may write and not remove is safer than one that may: its backups are whole */
+        return inspect_slot(probe->inspect, "store", probe->name, rc, last ? PGCASK_CHECK_WARN : PGCASK_CHECK_BAD,
+                            steps[i].doing);
     }
     probe_clock(probe);
     inspect_say(probe->inspect, "store", probe->name, PGCASK_CHECK_OK, NULL,

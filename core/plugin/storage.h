@@ -82,6 +82,12 @@ struct storage_object {
     int tier;        /* PGCASK_TIER_…; a listing may not know, storage_stat_object does */
     int64_t until_s; /* for PGCASK_TIER_THAWED */
 };
+/* Some servers tell no size of what is cold. */
+static inline bool
+storage_object_hides_size(const struct storage_object *object)
+{
+    return object->size == 0 && (object->tier == PGCASK_TIER_COLD || object->tier == PGCASK_TIER_THAWING);
+}
 struct storage_list {
     struct storage_object *objects; /* sorted by key, each key once, all begin with the prefix */
     size_t len, cap;

@@ -89,15 +89,15 @@ static int
 fetch_compare_size(const struct fetch *fetch, const struct attempt *attempt)
 {
     struct storage *storage = fetch_store(fetch, attempt);
-    uint64_t size;
-    int rc = storage_stat(storage, fetch->key, &size, NULL);
+    struct storage_object object;
+    int rc = storage_stat_object(storage, fetch->key, &object);
 
     if (rc == PGCASK_NOT_FOUND)
         return error_set(rc, "store '%s': object '%s' is missing", storage_name(storage), fetch->key);
-    if (rc < 0 || size == fetch->size)
+    if (rc < 0 || object.size == fetch->size || storage_object_hides_size(&object))
         return rc;
     return error_set(ERROR_CORRUPT, "store '%s': object '%s' has %llu bytes, the manifest says %llu", storage_name(storage),
-                     fetch->key, (unsigned long long)size, (unsigned long long)fetch->size);
+                     fetch->key, (unsigned long long)object.size, (unsigned long long)fetch->size);
 }
 
 int

@@ -432,6 +432,17 @@ upload_keep(struct upload *upload, uint32_t number, const struct s3_body *body, 
     (void)pthread_mutex_unlock(&upload->lock);
 }
 
+/* It is sent back in XML. */
+static bool
+is_etag(const char *text)
+{
+    size_t len = 0;
+
+    while (text != NULL && text[len] >= 0x20 && text[len] < 0x7f)
+        len++;
+    return len > 0 && len <= 100 && text[len] == '\0';
+}
+
 /* An upload that is not there is no missing object. */
 static int
 upload_gone(int rc)
@@ -465,7 +476,7 @@ s3_put_part(void *handle, void *ctx, uint32_t number, uint64_t offset, const voi
         return upload_gone(rc);
     rc = check_stored(s3, upload->key, &body, &answer);
     etag = http_answer_header(&answer, "etag");
-    if (rc == 0 && (etag == NULL || *etag == '\0' || strlen(etag) > 100)) {
+    if (rc == 0 && !is_etag(etag)) {
         pgcask_error("'%s': the server gave part %u no entity tag", upload->key, number);
         rc = PGCASK_FAILED;
     }

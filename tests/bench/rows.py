@@ -127,8 +127,8 @@ stores = {' '.join(stores)}
         run = self.meter.run(self.pgcask("-v", "backup"), wanted=("INFO: member '", "is as its manifest says"))
         stored = [mark for mark in run.marks if mark.text.startswith("INFO: member '")][-1]
         good = run.marks[-1]
-        if "is as its manifest says (decrypted" not in good.text:
-            sys.exit(f"measure.py: the backup was not verified to the plain bytes: {good.text}")
+        if not any("is as its manifest says (decrypted" in mark.text for mark in run.marks):
+            sys.exit(f"rows.py: the backup was not verified to the plain bytes: {good.text}")
         return self.phase(run, None, stored), self.phase(run, stored, good)
 
     @staticmethod

@@ -80,6 +80,7 @@ test_a_cold_backup_is_thawed_and_restored()
     run_expect 0 pgcask backup daily
     id=$(latest_id)
     wait_until 120 is_tier cold
+    run_expect 75 pgcask verify "$id" --deep
     run_expect 75 pgcask restore latest --into cold_back
     expect_err "3 to 5 hours"
     never db_exists cold_back

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * Any bytes as what an S3 server answers: to a listing, a removal of many, a sweep, a check of its rules, a HEAD, a write.
- * There is no network: http_send is played here. Whatever comes, each callback ends with a code and a text, and rules that
- * are sent back are XML.
+ * Any bytes as what an S3 server answers: to a listing, a removal of many, a sweep, a check of its rules, a HEAD, a
+ * write. There is no network: http_send is played here. Whatever comes, each callback ends with a code and a text, and
+ * rules that are sent back are XML.
  *
  *   input:  one letter for the callback, then answers, with a byte 0x1e between them
  *   answer: the status, a line for each header, an empty line, the body
@@ -124,7 +124,6 @@ take_headers(const uint8_t **data, size_t *size, struct http_answer *answer)
     }
 }
 
-/* Rules that are set are those that were there and ours: XML at least. */
 static int
 look_at(void *ctx, const char *path, const char *text)
 {
@@ -339,7 +338,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    log_init(LOG_LEVEL_ERROR);
+    log_set_level(LOG_LEVEL_ERROR);
     script.data = data + 1;
     script.size = size - 1;
     script.over = false;
