@@ -29,6 +29,12 @@ enum {
 
 /* ---- the repository ---- */
 
+static bool
+repository_is_id(const char *id)
+{
+    return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
+}
+
 int
 catalog_repository(struct storage *storage, char **ret_id)
 {
@@ -50,7 +56,7 @@ catalog_repository(struct storage *storage, char **ret_id)
                          REPOSITORY_FORMAT);
     if (rc == 0)
         rc = json_need_string(json, "id", &id);
-    if (rc == 0 && (strlen(id) != 32 || strspn(id, "0123456789abcdef") != 32))
+    if (rc == 0 && !repository_is_id(id))
         rc = error_set(ERROR_CORRUPT, "'id' is '%s', not 32 hex digits", id);
     if (rc < 0)
         return error_context(rc, "%s", name);
@@ -64,6 +70,57 @@ catalog_repository_make(struct storage *storage, const char *id)
     CLEANUP_FREE char *text = mem_printf("{\n  \"format\": %d,\n  \"id\": \"%s\"\n}\n", REPOSITORY_FORMAT, id);
 
     return storage_put_object(storage, LABEL_REPOSITORY, text, strlen(text), true);
+}
+
+static bool
+repository_is_manifest(const char *key)
+{
+    CLEANUP_FREE char *cluster = mem_strndup(key, strcspn(key, "/"));
+    struct label_key parsed;
+    bool manifest;
+
+    if (label_key_parse(cluster, key, &parsed) < 0) {
+        error_clear(); /* not ours */
+        return false;
+    }
+    manifest = parsed.manifest;
+    free(parsed.id);
+    return manifest;
+}
+
+static int
+repository_by_manifest(struct storage *storage, const char *key, char **ret_id)
+{
+    CLEANUP_BUF struct buf data = BUF_INIT(MANIFEST_LIMIT_BYTES);
+    CLEANUP(manifest_free) struct manifest *manifest = NULL;
+    CLEANUP_FREE char *name = mem_printf("store '%s': object '%s'", storage_name(storage), key);
+    int rc = storage_get_object(storage, key, &data);
+
+    if (rc == 0)
+        rc = manifest_decode(name, data.data, data.len, &manifest);
+    if (rc == 0 && !repository_is_id(manifest->repository))
+        rc = error_set(ERROR_CORRUPT, "%s: 'repository' is '%s', not 32 hex digits", name, manifest->repository);
+    if (rc == 0)
+        *ret_id = mem_strdup(manifest->repository);
+    return rc;
+}
+
+int
+catalog_repository_by_manifests(struct storage *storage, char **ret_id)
+{
+    CLEANUP_STORAGE_LIST struct storage_list list = { 0 };
+    int found = PGCASK_NOT_FOUND, rc = storage_list(storage, "", &list);
+
+    if (rc < 0)
+        return rc;
+    for (size_t i = list.len; i > 0; i--) {
+        if (!repository_is_manifest(list.objects[i - 1].key))
+            continue;
+        found = repository_by_manifest(storage, list.objects[i - 1].key, ret_id);
+        if (found != ERROR_CORRUPT && found != PGCASK_NOT_FOUND)
+            break; /* it says so, or the store is in trouble */
+    }
+    return found;
 }
 
 struct catalog_known {

@@ -99,8 +99,8 @@ catalog_add(struct catalog *catalog, size_t sorted, size_t store, const struct s
 }
 
 int
-catalog_load(struct storage *const *stores, size_t count, const char *cluster, const char *cache_dir,
-             struct catalog **ret_catalog)
+catalog_load_some(struct storage *const *stores, size_t count, const char *cluster, const char *cache_dir,
+                  size_t *ret_failed, struct catalog **ret_catalog)
 {
     CLEANUP(catalog_free) struct catalog *catalog = mem_zalloc(sizeof *catalog);
     CLEANUP_FREE char *prefix = label_backups(cluster);
@@ -115,8 +115,10 @@ catalog_load(struct storage *const *stores, size_t count, const char *cluster, c
         size_t sorted = catalog->len;
         int rc = storage_list(stores[i], prefix, &list);
 
-        if (rc < 0)
+        if (rc < 0) {
+            *ret_failed = i;
             return rc;
+        }
         for (size_t j = 0; j < list.len; j++)
             catalog_add(catalog, sorted, i, &list.objects[j]);
         if (catalog->len > sorted)
@@ -124,6 +126,15 @@ catalog_load(struct storage *const *stores, size_t count, const char *cluster, c
     }
     *ret_catalog = STEAL(catalog);
     return 0;
+}
+
+int
+catalog_load(struct storage *const *stores, size_t count, const char *cluster, const char *cache_dir,
+             struct catalog **ret_catalog)
+{
+    size_t failed;
+
+    return catalog_load_some(stores, count, cluster, cache_dir, &failed, ret_catalog);
 }
 
 void

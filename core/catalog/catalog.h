@@ -55,6 +55,9 @@ struct catalog {
  * keeps manifests, which never change. */
 int catalog_load(struct storage *const *stores, size_t count, const char *cluster, const char *cache_dir,
                  struct catalog **ret_catalog);
+/* The same; on an error *ret_failed is the index of the store that it is about. */
+int catalog_load_some(struct storage *const *stores, size_t count, const char *cluster, const char *cache_dir,
+                      size_t *ret_failed, struct catalog **ret_catalog);
 void catalog_free(struct catalog *catalog);
 CLEANUP_DEFINE(struct catalog, catalog_free)
 
@@ -102,5 +105,8 @@ struct catalog_backup *catalog_last_good(const struct catalog *catalog, const ch
 /* The id in a store's pgcask.json; PGCASK_NOT_FOUND when it has none. */
 int catalog_repository(struct storage *storage, char **ret_id);
 int catalog_repository_make(struct storage *storage, const char *id);
+/* The id that the manifests in a store name, for one that has lost its pgcask.json; PGCASK_NOT_FOUND when it has none of
+ * any cluster. */
+int catalog_repository_by_manifests(struct storage *storage, char **ret_id);
 
 #endif

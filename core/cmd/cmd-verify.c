@@ -83,6 +83,11 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, cons
         log_info("%s", error_text());
         rc = verify_confirm(&spec);
         depth = VERIFY_CONFIRMED;
+        if (rc == 0 && copy->state == CATALOG_BAD) { /* right sizes do not heal it */
+            rc = error_set(ERROR_CORRUPT, "store '%s': backup '%s' was bad when it was last read, and is in cold storage now",
+                           storage_name(storage), manifest->id);
+            (void)error_hint(rc, "'pgcask sync' replaces it from another store; 'pgcask thaw' makes it readable, to look again");
+        }
     }
     if (rc == ERROR_CANCELLED || rc == ERROR_USAGE) /* the wrong key says nothing of the bytes */
         return rc;
@@ -98,7 +103,8 @@ verify_one_copy(struct verify_cmd *verify, const struct manifest *manifest, cons
         log_slot_error();
         verify->bad++;
         (void)printf("%s %s bad\n", manifest->id, storage_name(storage));
-        verify_remember(storage, manifest, depth, problem);
+        if (depth != VERIFY_CONFIRMED || copy->state != CATALOG_BAD) /* what was found when it could be read says more */
+            verify_remember(storage, manifest, depth, problem);
         return 0;
     }
     verify->good++;

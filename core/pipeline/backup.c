@@ -320,13 +320,18 @@ static void
 backup_compare_size(struct backup *backup)
 {
     CLEANUP(catalog_free) struct catalog *catalog = NULL;
+    CLEANUP_FREE struct storage **alive = mem_zalloc((backup->stores.len + 1) * sizeof *alive);
+    size_t count = 0;
     const struct manifest *before;
     struct catalog_backup *last;
     uint64_t now = manifest_plain_size(backup->manifest), then;
 
     if (backup->options->databases != NULL)
         return; /* not what the job usually holds */
-    if (catalog_load(backup->stores.items, backup->stores.len, backup->cluster->name, NULL, &catalog) < 0) {
+    for (size_t i = 0; i < backup->stores.len; i++)
+        if (outlet_alive(backup->outlet, i, NULL))
+            alive[count++] = backup->stores.items[i]; /* the others had their tries */
+    if (catalog_load(alive, count, backup->cluster->name, NULL, &catalog) < 0) {
         log_slot_warn("the size was not compared with the last good backup");
         return;
     }

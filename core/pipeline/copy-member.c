@@ -178,6 +178,11 @@ copy_prove(struct copy_run *run, const struct member_ref *ref, const struct stor
     rc = member_check_stored(run->spec->target, ref, NULL, NULL);
     if (rc == 0)
         return 1;
+    if (rc == PGCASK_COLD && run->spec->bad) {
+        (void)error_set(ERROR_CORRUPT, "store '%s': object '%s' is in cold storage, and the backup was bad when it was last read",
+                        storage_name(run->spec->target), ref->key);
+        return 0;
+    }
     if (rc == PGCASK_COLD) { /* it became visible only after its digest was compared */
         log_debug("%s: taken as it is", error_text());
         error_clear();

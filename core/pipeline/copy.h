@@ -24,6 +24,7 @@ struct copy_spec {
     struct copy_source *sources; /* nearest first; the target is none of them */
     size_t source_count;
     bool heal;         /* look at what the target has, though its manifest is there; else that is enough */
+    bool bad;          /* the target's newest verdict says so: what cannot be read there may be why, and is replaced, too */
     int64_t verdict_s; /* time of the target's newest verdict; 0: none */
 };
 
@@ -37,7 +38,8 @@ struct copy_result {
 };
 
 /* Each member is read from the first source that has it as the manifest says, and only then committed in the target; what
- * the target has of it already is kept when its digest is right (or cannot be read, in cold storage). The manifest comes
+ * the target has of it already is kept when its digest is right (or cannot be read, in cold storage, of a copy that was not
+ * found bad). The manifest comes
  * last, byte for byte. Then all is read back, and the verdict is recorded in the target.
  *
  * 0: the target has it, whole and verified. Else what is whole stays there, without a manifest, for the next try (a lease

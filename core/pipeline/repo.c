@@ -3,6 +3,7 @@
 
 #include "pipeline/repo.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -23,6 +24,38 @@ repo_cluster(const struct config *config, const char *name, const struct config_
     }
     (void)error_set(ERROR_USAGE, "the config has %zu clusters: which one?", config->clusters.len);
     return error_hint(ERROR_USAGE, config->clusters.len ? "name it with --cluster" : "write a section [cluster NAME]");
+}
+
+/* The store at `i` is left out, for the reason that is in the slot; of the last one it is the command's. */
+static void
+repo_drop(struct repo *repo, size_t i)
+{
+    struct stores *stores = &repo->stores;
+    const struct config_item *item;
+
+    log_slot_warn("going on without that store");
+    stores->failed++;
+    if (config_find(&repo->config->stores, "store", storage_name(stores->items[i]), &item) == 0)
+        stores->failed_required += item->store->required != 0;
+    storage_close(stores->items[i]);
+    stores->len--;
+    memmove(stores->items + i, stores->items + i + 1, (stores->len - i) * sizeof *stores->items);
+}
+
+/* One that cannot be listed is left out like one that cannot be opened. */
+static int
+repo_list(struct repo *repo, const char *cache)
+{
+    struct stores *stores = &repo->stores;
+    size_t failed;
+    int rc;
+
+    for (;;) {
+        rc = catalog_load_some(stores->items, stores->len, repo->cluster->name, cache, &failed, &repo->catalog);
+        if (rc == 0 || rc == ERROR_CANCELLED || cancel_requested() || stores->len == 1)
+            return cancel_or(rc);
+        repo_drop(repo, failed);
+    }
 }
 
 int
@@ -48,7 +81,7 @@ repo_open(const struct config *config, const char *cluster, const char *store, u
         log_debug("no cache: %s", error_text());
         error_clear();
     }
-    rc = catalog_load(repo.stores.items, repo.stores.len, repo.cluster->name, cache, &repo.catalog);
+    rc = repo_list(&repo, cache);
     if (rc < 0)
         return rc;
     if (repo.stores.repository != NULL)

@@ -100,6 +100,7 @@ struct found {
     const struct config_item *item;
     struct storage *storage;
     char *id; /* of its repository; NULL: it is new */
+    bool lost; /* its pgcask.json: the id is what its manifests say */
 };
 
 static int
@@ -110,6 +111,10 @@ found_open(const struct config_item *item, unsigned flags, struct found *found)
     found->item = item;
     if (rc == 0)
         rc = catalog_repository(found->storage, &found->id);
+    if (rc == PGCASK_NOT_FOUND) {
+        rc = catalog_repository_by_manifests(found->storage, &found->id);
+        found->lost = rc == 0;
+    }
     return rc == PGCASK_NOT_FOUND ? 0 : rc;
 }
 
@@ -119,6 +124,23 @@ found_close(struct found *found)
     storage_close(found->storage);
     free(found->id);
     *found = (struct found){ 0 };
+}
+
+/* It holds backups, and one small object must not be what they hang on. */
+static int
+store_found_again(const struct found *found, bool writing)
+{
+    int rc = 0;
+
+    log_warn("store '%s' has lost its '%s': its manifests say that it is repository %s%s", storage_name(found->storage),
+             LABEL_REPOSITORY, found->id, writing ? ", and it is written again" : "");
+    if (writing)
+        rc = catalog_repository_make(found->storage, found->id);
+    if (rc == PGCASK_EXISTS) {
+        error_clear(); /* another run was faster */
+        rc = 0;
+    }
+    return rc;
 }
 
 /* 1: usable, 0: an empty store opened for reading. `stores` knows the id that all have to have, if there is one. */
@@ -146,7 +168,9 @@ found_check(const struct config *config, const struct stores *stores, struct fou
                         storage_name(found->storage), found->id, stores->repository);
         return error_hint(ERROR_USAGE, "give the job an empty store, or one that was used together with the others");
     }
-    if (writing && !file_exists(mark)) {
+    if (found->lost)
+        rc = store_found_again(found, writing);
+    if (rc == 0 && writing && !file_exists(mark)) {
         rc = file_mkdirs(config->state_dir);
         if (rc == 0)
             rc = file_write(mark, found->id, strlen(found->id));
@@ -175,6 +199,9 @@ static void
 stores_take(const struct config *config, struct found *found, size_t count, unsigned flags, struct stores *stores,
             struct error *last)
 {
+    for (size_t i = 0; i < count && stores->repository == NULL; i++)
+        if (found[i].id != NULL && !found[i].lost)
+            stores->repository = mem_strdup(found[i].id);
     for (size_t i = 0; i < count && stores->repository == NULL; i++)
         if (found[i].id != NULL)
             stores->repository = mem_strdup(found[i].id);

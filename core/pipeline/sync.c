@@ -224,6 +224,7 @@ sync_step(struct sync *sync, const char *id, struct place *target, const struct 
         .sources = sources,
         .source_count = count,
         .heal = copy != NULL,
+        .bad = copy != NULL && copy->state == CATALOG_BAD,
         .verdict_s = copy != NULL ? copy->verdict_s : 0,
     };
     struct sync_step *step;

@@ -11,6 +11,7 @@
 
 #include <ctype.h>
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -190,13 +191,14 @@ exchange_acknowledge(const struct exchange *exchange)
         (void)setsockopt(exchange->client->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 
-/* Which socket a handle's connection has: curl does not tell while it is in use. */
+/* Which socket a handle's connection has: curl does not tell while it is in use, and leaves it to programs we start. */
 static int
 client_socket(void *ctx, curl_socket_t fd, curlsocktype purpose)
 {
     struct client *client = ctx;
 
     (void)purpose;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     client->fd = fd;
     return CURL_SOCKOPT_OK;
 }
@@ -389,8 +391,8 @@ exchange_headers(const struct http_request *request)
 static int
 exchange_failed(const struct exchange *exchange, CURLcode code)
 {
-    const char *why = exchange->error[0] != '\0' ? exchange->error : curl_easy_strerror(code);
-    const char *url = exchange->request->url;
+    const char *said = strchr(exchange->error, '@') == NULL ? exchange->error : ""; /* else a proxy with its password */
+    const char *why = *said != '\0' ? said : curl_easy_strerror(code), *url = exchange->request->url;
     size_t begin = exchange->request->direct ? strlen("https://") : 0; /* what is behind may be a secret there */
     int host = (int)(strlen(url) < begin ? 0 : begin + strcspn(url + begin, exchange->request->direct ? "/?" : "?"));
 

@@ -237,7 +237,7 @@ s3_open(const struct s3_settings *settings, unsigned flags, struct s3 **ret_s3)
     s3->region = s3_region(&who, settings);
     s3->region_given = settings->region != NULL;
     s3->amazon = settings->endpoint == NULL;
-    s3->guarded = s3->amazon ? S3_YES : S3_UNKNOWN;
+    s3->guarded = s3->amazon;
     s3_address(s3);
     if (settings->prefix != NULL && *settings->prefix != '\0')
         s3->prefix = plain_printf("%s%s", settings->prefix, settings->prefix[strlen(settings->prefix) - 1] == '/' ? "" : "/");
@@ -406,7 +406,8 @@ s3_exchange(struct s3 *s3, const struct s3_request *request, struct http_answer 
     if (rc == 0 && ret_answer->resent && request->resent != NULL)
         *request->resent = true;
     envelope_free(&envelope);
-    if (rc == 0 && ret_answer->status >= 400 && strstr(ret_answer->body, "ExpiredToken") != NULL)
+    if (rc == 0 && ret_answer->status >= 400 &&
+        (strstr(ret_answer->body, "ExpiredToken") != NULL || strstr(ret_answer->body, "TokenRefreshRequired") != NULL))
         aws_credentials_expired(s3->credentials, &keys);
     aws_keys_free(&keys);
     if (rc == 0)

@@ -3,7 +3,7 @@
  * A bucket behind a prefix, as the s3 and glacier plugins use it. The files:
  *
  *   s3-options.h   what both plugins can be told         s3-client.c   one signed request and its answer
- *   s3-error.c     what an answer means                  s3-put.c      writing: one PUT, or parts
+ *   s3-error.c     what an answer means                  s3-put.c, s3-parts.c   writing: one PUT, or parts
  *   s3-read.c      get, stat, tiers                      s3-list.c     listing, batch removal, abandoned uploads
  *   s3-check.c     what `pgcask check` asks              s3-lifecycle.c, s3-thaw.c   cold storage
  */
@@ -36,6 +36,8 @@ struct s3 {
     char *base;               /* what stands before each path: "/bucket" or "" */
     char *prefix;             /* "" or "some/where/" */
     bool amazon;              /* no endpoint was given */
+    bool guarded;             /* a condition is kept: no look is needed before a PUT. Some servers take it and do not look
+                                 (Ceph 16 where the bucket keeps versions), so that is believed of Amazon only */
     bool region_given;
     bool sign_payload;
     const char *cold_class;   /* storage class for what need not be hot; NULL: the bucket's default */
@@ -46,7 +48,6 @@ struct s3 {
     char *region, *host;       /* "eu-central-1", "s3.eu-central-1.amazonaws.com" (with :port) */
     bool region_learned;       /* from the server */
     enum s3_known conditional; /* a PUT with If-None-Match takes it; S3_NO: 501 */
-    enum s3_known guarded;     /* and it replaces nothing, so that no look is needed before it */
     enum s3_known checksums;   /* x-amz-checksum-crc32 is checked and told */
     enum s3_known bucket;      /* it is there */
     enum s3_known thaws;       /* cold objects are refused until RestoreObject */

@@ -380,7 +380,7 @@ static const struct {
     { { { 429 } }, PGCASK_RETRY, "status 429", 1 },
     { { TOKEN_OK, { 503 } }, PGCASK_RETRY, "status 503", 2 },
     { { TOKEN_OK, { 401 } }, PGCASK_FAILED, "status 401", 2 },
-    { { TOKEN_OK, { UNIT_HANG } }, PGCASK_RETRY, "GET http://169.254.169.254/latest/meta-data", 2 },
+    { { TOKEN_OK, { UNIT_HANG } }, PGCASK_RETRY, "GET http://169.254.169.254:", 2 },
     { { TOKEN_OK, { 200, "../../user-data" } }, PGCASK_FAILED, "gave something that is no name of a role", 2 },
     { { TOKEN_OK, { 200, "a role" } }, PGCASK_FAILED, "gave something that is no name of a role", 2 },
     { { TOKEN_OK, { 200, "a?b" } }, PGCASK_FAILED, "gave something that is no name of a role", 2 },
@@ -391,7 +391,7 @@ static const struct {
     { { TOKEN_OK, ROLE_OK, { 200, "{\"Code\": \"AssumeRoleUnauthorizedAccess\", \"Message\": \"x\"}" } }, PGCASK_FAILED,
       "the instance metadata has no keys: 'AssumeRoleUnauthorizedAccess'", 3 },
     { { TOKEN_OK, ROLE_OK, { 200, "<html>s3cr3t" } }, PGCASK_FAILED, "gave something that is not JSON", 3 },
-    { { TOKEN_OK, ROLE_OK, { UNIT_CUT, "{" } }, PGCASK_RETRY, "GET http://169.254.169.254/", 3 },
+    { { TOKEN_OK, ROLE_OK, { UNIT_CUT, "{" } }, PGCASK_RETRY, "GET http://169.254.169.254:", 3 },
 };
 
 START_TEST(a_service_that_is_there_but_gives_no_keys)

@@ -64,6 +64,22 @@ START_TEST(a_spoilt_manifest_is_replaced_behind_the_members)
 }
 END_TEST
 
+/* Its digest cannot be looked at, and what is known of it is that something was wrong. */
+START_TEST(what_lies_cold_in_a_bad_copy_is_replaced)
+{
+    CLEANUP_FREE char *said = NULL;
+
+    copy_put(target, ID);
+    copy_flip(target, ID, 1, 500);
+    fake_find(target, DIR "shop.dump.zst.age")->tier = PGCASK_TIER_COLD;
+    spec.heal = spec.bad = true;
+    said = copy(0);
+    ck_assert(copy_has(target, ID));
+    ck_assert_uint_eq(result.copied, 1);
+    ck_assert_has(said, "was bad when it was last read, it is replaced");
+}
+END_TEST
+
 /* The same id, and good in itself: it is not for us to say which one is the right one. */
 START_TEST(another_backup_of_that_id_is_left_alone)
 {
@@ -177,6 +193,7 @@ copy_heal_suite(void)
     tcase_add_test(heal, only_what_is_bad_is_replaced);
     tcase_add_loop_test(heal, a_bad_member_stays_until_there_is_a_good_one, 0, ARRAY_LEN(source_rows));
     tcase_add_test(heal, a_spoilt_manifest_is_replaced_behind_the_members);
+    tcase_add_test(heal, what_lies_cold_in_a_bad_copy_is_replaced);
     tcase_add_test(heal, another_backup_of_that_id_is_left_alone);
     tcase_add_test(heal, a_good_verdict_waits_until_it_counts);
     tcase_add_loop_test(rival, what_another_run_writes_at_the_same_time_is_looked_at, 0, 2);

@@ -190,6 +190,24 @@ START_TEST(without_a_good_source_nothing_bad_comes_and_what_is_good_stays)
 }
 END_TEST
 
+/* Bytes that were made to fit the quick digest: the header's cannot be cheated. */
+START_TEST(both_digests_are_compared)
+{
+    CLEANUP(manifest_free) struct manifest *manifest = copy_manifest(ID);
+    CLEANUP_FREE char *text = NULL, *said = NULL;
+
+    free(manifest->members[1].header_digest);
+    manifest->members[1].header_digest = mem_strdup(SHA256_TEXT);
+    text = manifest_encode(manifest);
+    (void)fake_text(near, MANIFEST, text);
+    spec.source_count = 1;
+    said = copy(ERROR_CORRUPT);
+    ck_assert_error_has("the digest of the age header is ");
+    ck_assert_ptr_null(fake_find(target, DIR "shop.dump.zst.age"));
+    ck_assert_uint_eq(target->removed.len, 1); /* the lease */
+}
+END_TEST
+
 /* One cannot be read now, the other never: thawing helps. */
 START_TEST(cold_is_what_is_told_when_it_would_help)
 {
@@ -296,6 +314,7 @@ copy_suite(void)
     tcase_add_test(half, what_lies_cold_in_the_target_is_believed);
     tcase_add_loop_test(source, the_next_store_helps_out, 0, ARRAY_LEN(source_rows));
     tcase_add_loop_test(source, without_a_good_source_nothing_bad_comes_and_what_is_good_stays, 0, ARRAY_LEN(source_rows));
+    tcase_add_test(source, both_digests_are_compared);
     tcase_add_test(source, cold_is_what_is_told_when_it_would_help);
     tcase_add_test(source, a_spoilt_manifest_is_taken_from_the_next_store);
     tcase_add_test(source, what_is_removed_meanwhile_gets_no_verdict);

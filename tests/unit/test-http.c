@@ -10,6 +10,8 @@
 #include "common/http.h"
 #include "plugin/instance.h"
 
+#include <fcntl.h>
+
 /* ---- what is sent ---- */
 
 static const struct {
@@ -80,6 +82,20 @@ START_TEST(a_kept_connection_that_was_closed_is_no_error)
     ck_assert_msg(send_to("/2", (struct http_request){ .method = "GET" }) == 0, "%s", error_text());
     expect_body("two");
     ck_assert_uint_eq(unit_http_connections(&server), 2);
+}
+END_TEST
+
+START_TEST(programs_that_are_started_do_not_get_the_connections)
+{
+    UNIT_HTTP_SAY(&server, { 200, "one", .keep = true });
+    ck_assert_int_eq(send_to("/1", (struct http_request){ .method = "GET" }), 0);
+    for (int fd = 3; fd < 100; fd++) {
+        struct sockaddr_in peer = { 0 };
+        socklen_t len = sizeof peer;
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &len) == 0 && peer.sin_port == htons((uint16_t)server.port))
+            ck_assert_int_eq(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+    }
 }
 END_TEST
 
@@ -177,6 +193,19 @@ START_TEST(an_address_that_is_none_is_final)
 
     ck_assert_int_eq(http_send(http, &request, &answer), PGCASK_FAILED);
     ck_assert_error_has(urls[_i]);
+}
+END_TEST
+
+/* libcurl would repeat the first two. */
+static const char *const proxies[] = { "http://user:s3c ret@127.0.0.1:1", "foo://user:s3cret@127.0.0.1:1",
+                                       "http://user:s3cret@127.0.0.1:1" };
+
+START_TEST(the_password_of_a_proxy_is_not_told)
+{
+    use((struct http_settings){ .proxy = proxies[_i] });
+    ck_assert_int_lt(send_to("/", (struct http_request){ .method = "GET" }), 0);
+    ck_assert_error_has("GET http://127.0.0.1:");
+    ck_assert_lacks(error_text(), "s3c");
 }
 END_TEST
 
@@ -286,12 +315,14 @@ make_suite(void)
     tcase_add_loop_test(tcase, a_request_goes_out_as_it_was_made, 0, ARRAY_LEN(requests));
     tcase_add_test(tcase, a_connection_is_used_again);
     tcase_add_test(tcase, a_kept_connection_that_was_closed_is_no_error);
+    tcase_add_test(tcase, programs_that_are_started_do_not_get_the_connections);
     tcase_add_test(tcase, a_body_lost_on_a_kept_connection_is_not_sent_again_by_itself);
     tcase_add_loop_test(tcase, a_request_without_a_body_that_was_sent_twice_is_told, 0, ARRAY_LEN(without_body));
     tcase_add_loop_test(tcase, an_answer_that_is_not_whole_is_passing_trouble, 0, ARRAY_LEN(broken));
     tcase_add_test(tcase, a_request_may_have_a_time_of_its_own);
     tcase_add_test(tcase, nobody_there_is_passing_trouble_with_a_cure);
     tcase_add_loop_test(tcase, an_address_that_is_none_is_final, 0, ARRAY_LEN(urls));
+    tcase_add_loop_test(tcase, the_password_of_a_proxy_is_not_told, 0, ARRAY_LEN(proxies));
     tcase_add_test(tcase, a_file_of_authorities_that_is_none_is_final);
     tcase_add_test(tcase, stopping_the_run_ends_a_request_but_not_the_cleaning_up_behind_it);
     tcase_add_test(tcase, bytes_of_bodies_are_counted_as_often_as_they_move);

@@ -193,7 +193,7 @@ START_TEST(a_class_that_is_not_taken_is_named)
 
     s3->cold_class = "DEEP_FREEZE";
     put.hot = false;
-    s3->guarded = S3_YES;
+    s3->guarded = true;
     UNIT_HTTP_SAY(&server, { 400, body });
     ck_assert_code(s3_put_object(s3, &put, "x", 1), PGCASK_FAILED);
     ck_assert_cure_has("does not take storage class 'DEEP_FREEZE'");

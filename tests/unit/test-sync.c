@@ -139,6 +139,26 @@ START_TEST(the_newest_comes_first)
 }
 END_TEST
 
+/* Not even read, unless nobody else has the member. */
+START_TEST(a_copy_that_is_known_to_be_bad_is_no_source)
+{
+    static const char id[] = "20261122T020000Z-daily";
+    CLEANUP_FREE char *said = NULL;
+
+    put(0, id, 'b');
+    options.to = "three";
+    if (_i == 0)
+        put(1, id, 'g');
+    said = run(0);
+    expect(_i == 0 ? "copy:three:done" : "copy:three:failed");
+    ck_assert_uint_eq(fakes[0]->gets, 1); /* pgcask.json */
+    if (_i == 0)
+        ck_assert_str_eq(said, "");
+    else
+        ck_assert_has(said, "WARN: backup '20261122T020000Z-daily': every other copy of it is bad, it is not copied");
+}
+END_TEST
+
 /* ---- one backup ---- */
 
 static const struct one_row {
@@ -232,6 +252,7 @@ sync_suite(void)
     tcase_add_loop_test(plan, a_dry_run_changes_nothing, 0, ARRAY_LEN(plan_rows));
     tcase_add_loop_test(plan, the_choice_can_be_narrowed, 0, ARRAY_LEN(choice_rows));
     tcase_add_test(plan, the_newest_comes_first);
+    tcase_add_loop_test(plan, a_copy_that_is_known_to_be_bad_is_no_source, 0, 2);
     tcase_add_loop_test(plan, one_backup_goes_to_one_store, 0, ARRAY_LEN(one_rows));
     tcase_add_test(plan, one_that_is_nowhere_is_a_usage_error);
     tcase_add_loop_test(plan, what_is_not_there_is_a_usage_error, 0, ARRAY_LEN(usage_rows));

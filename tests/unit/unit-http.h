@@ -32,7 +32,7 @@ struct unit_answer {
     const char *header; /* "Location: …", the next one behind "\r\n"; NULL: none */
     bool again;         /* for all requests from here on */
     bool keep;          /* the connection stays open for the next request */
-    const char *raw;    /* said as it stands instead of all that, and nothing more (UNIT_HANG) or closed; NULL: it is not */
+    const char *raw;    /* said as it stands instead of all that, then closed, or nothing more (UNIT_HANG); NULL: no */
 };
 
 struct unit_http {
