@@ -17,7 +17,7 @@ set -eu
 build='autoconf automake libtool pkg-config gcc make libc6-dev libssl-dev libpq-dev libinih-dev libzstd-dev
     libxxhash-dev libjansson-dev libcurl4-openssl-dev libexpat1-dev zlib1g-dev check perl'
 server='postgresql-15 postgresql-client-15 age zstd'
-s3='ceph-mon ceph-osd radosgw ceph-common openssl curl awscli'
+s3='ceph-mon ceph-osd radosgw ceph-common openssl curl awscli faketime'
 test="$server $s3 python3 jq xxhash strace procps"
 ci='clang libclang-rt-14-dev git shellcheck xz-utils'
 extended='mmdebstrap debian-archive-keyring util-linux'

@@ -23,7 +23,6 @@ lock_take(const char *path, const char *what, struct lock **ret_lock)
     CLEANUP_FD int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     CLEANUP_FREE char *pid = mem_printf("%d\n", (int)getpid());
     char holder[32] = "";
-    int rc;
 
     if (fd < 0)
         return error_errno(PGCASK_FAILED, "could not open lock file '%s'", path);
@@ -37,11 +36,9 @@ lock_take(const char *path, const char *what, struct lock **ret_lock)
         (void)error_set(ERROR_LOCKED, "another run of %s is under way (pid %s)", what, *holder ? holder : "not known");
         return error_hint(ERROR_LOCKED, "wait for it, or end it; the lock '%s' goes with its process", path);
     }
-    if (ftruncate(fd, 0) < 0)
-        return error_errno(PGCASK_FAILED, "could not write lock file '%s'", path);
-    rc = file_write_all(fd, pid, strlen(pid), path);
-    if (rc < 0)
-        return rc;
+    /* the pid is for a message only: a full file system must not stop a backup that goes elsewhere */
+    if (ftruncate(fd, 0) < 0 || file_write_all(fd, pid, strlen(pid), path) < 0)
+        error_clear();
     *ret_lock = mem_zalloc(sizeof **ret_lock);
     (*ret_lock)->fd = steal_fd(&fd);
     return 0;

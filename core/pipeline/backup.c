@@ -384,6 +384,7 @@ backup_steps(struct backup *backup, struct backup_result *ret_result)
     }
     missing = backup->stores.failed_required + backup_dropped(backup);
     claim_end(&backup->stores, backup->lease);
+    outlet_rest(backup->outlet);
     rc = backup_verify(backup, &missing);
     if (rc < 0)
         return rc;

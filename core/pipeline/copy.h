@@ -39,8 +39,7 @@ struct copy_result {
 
 /* Each member is read from the first source that has it as the manifest says, and only then committed in the target; what
  * the target has of it already is kept when its digest is right (or cannot be read, in cold storage, of a copy that was not
- * found bad). The manifest comes
- * last, byte for byte. Then all is read back, and the verdict is recorded in the target.
+ * found bad). The manifest comes last, byte for byte. Then all is read back, and the verdict is recorded in the target.
  *
  * 0: the target has it, whole and verified. Else what is whole stays there, without a manifest, for the next try (a lease
  * keeps it from being swept while this runs; without one, it is swept when a day old).

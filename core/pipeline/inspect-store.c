@@ -34,6 +34,7 @@ struct probe {
     const char *cluster; /* of the first job that writes to it; NULL: none does */
     int64_t keep_s;      /* the shortest of its jobs; 0: not said */
     struct storage *storage;
+    bool unreachable; /* which was told; all else would fail as well, each time after all tries */
     char *key;
     unsigned char data[PROBE_BYTES];
     struct storage_object object;
@@ -223,11 +224,31 @@ probe_litter(const struct probe *probe)
 }
 
 static int
-probe_repository(const struct probe *probe, char **ret_repository)
+probe_lost_label(const struct probe *probe, const char *id)
+{
+    bool fix = probe->inspect->fix && probe->cluster != NULL;
+    int rc = fix ? catalog_repository_make(probe->storage, id) : 0;
+
+    if (rc < 0)
+        return probe_slot(probe, rc, "writing '" LABEL_REPOSITORY "' again");
+    inspect_say(probe->inspect, "store", probe->name, fix ? PGCASK_CHECK_FIXED : PGCASK_CHECK_WARN,
+                fix ? NULL : "the next backup or 'pgcask check --fix' writes it again",
+                "'%s' was lost; the manifests say that it is repository %s", LABEL_REPOSITORY, id);
+    return 0;
+}
+
+static int
+probe_repository(struct probe *probe, char **ret_repository)
 {
     CLEANUP_FREE char *id = NULL;
     int rc = catalog_repository(probe->storage, &id);
 
+    if (rc == PGCASK_NOT_FOUND) {
+        rc = catalog_repository_by_manifests(probe->storage, &id);
+        if (rc == 0)
+            rc = probe_lost_label(probe, id);
+    }
+    probe->unreachable = rc < 0 && rc != PGCASK_NOT_FOUND;
     if (rc == PGCASK_NOT_FOUND)
         rc = stores_check_emptied(probe->inspect->config, probe->storage);
     if (rc < 0)
@@ -269,6 +290,8 @@ probe_all(struct probe *probe, char **ret_repository)
 {
     int rc = probe_repository(probe, ret_repository);
 
+    if (probe->unreachable)
+        return rc;
     if (rc == 0 && probe->cluster != NULL)
         rc = probe_object(probe);
     if (rc == 0 && probe->cluster != NULL)

@@ -125,6 +125,18 @@ inspect_keys(const struct inspect *inspect)
     return 0;
 }
 
+/* A full file system is seen by writing to it only. */
+static int
+inspect_write(const char *dir)
+{
+    static const char data[8192];
+    CLEANUP_FREE char *path = mem_printf("%s/check-%d", dir, (int)getpid());
+    int rc = file_write(path, data, sizeof data);
+
+    (void)unlink(path); /* it is not there when that failed */
+    return rc;
+}
+
 int
 inspect_state_dir(const struct inspect *inspect)
 {
@@ -133,6 +145,8 @@ inspect_state_dir(const struct inspect *inspect)
 
     if (rc == 0 && access(path, R_OK | W_OK | X_OK) < 0)
         rc = error_errno(PGCASK_FAILED, "could not be written to");
+    if (rc == 0)
+        rc = inspect_write(path);
     if (rc < 0)
         return inspect_slot(inspect, "state directory", path, rc, PGCASK_CHECK_BAD, NULL);
     inspect_say(inspect, "state directory", path, PGCASK_CHECK_OK, NULL, "can be written");

@@ -18,7 +18,8 @@ struct repo {
 
 /* The cluster of that name; NULL: the only one of the config. */
 int repo_cluster(const struct config *config, const char *name, const struct config_item **ret_cluster);
-/* `cluster` NULL: the only one of the config. `store` NULL: all stores. `flags`: PGCASK_OPEN_… */
+/* `cluster` NULL: the only one of the config. `store` NULL: all stores. `flags`: PGCASK_OPEN_… A store that cannot be
+ * opened or listed is left out with a warning, and counted in stores.failed; it is an error when none is left. */
 int repo_open(const struct config *config, const char *cluster, const char *store, unsigned flags, struct repo *ret_repo);
 void repo_close(struct repo *repo);
 void cleanup_repo(struct repo *repo);

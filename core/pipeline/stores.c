@@ -3,6 +3,7 @@
 
 #include "pipeline/stores.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -239,7 +240,9 @@ stores_open(const struct config *config, const struct strv *names, unsigned flag
         if (rc < 0)
             break;
         opened = found_open(item, flags, &found[i]);
-        if (opened < 0) {
+        if (opened < 0 && cancel_requested())
+            rc = cancel_check();
+        else if (opened < 0) {
             stores_fail(&stores, item, opened, &last);
             found_close(&found[i]);
         }

@@ -48,6 +48,8 @@ sync_add_place(struct sync *sync, const char *name, struct storage *storage)
         sync->count++;
         return;
     }
+    if (cancel_requested())
+        return; /* which the caller looks for */
     log_slot_warn("going on without that store");
     sync->result->stores_failed_required += place->item->store->required != 0;
 }
@@ -88,7 +90,7 @@ sync_open(struct sync *sync)
         if (rc == 0 && sync->options->from != NULL)
             rc = sync_need_place(sync, sync->options->from);
     }
-    return rc;
+    return cancel_or(rc);
 }
 
 /* ---- doing it ---- */

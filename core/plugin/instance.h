@@ -22,6 +22,7 @@ struct instance {
     pthread_mutex_t own;         /* one call at a time for this handle */
     pthread_mutex_t *lock;       /* held during a call; NULL: any number of calls at once */
     int64_t retries, retry_max_ms;
+    atomic_bool weary; /* the last call was given up after all its tries */
     struct pace pace;
     _Atomic uint64_t counts[INSTANCE_COUNTS]; /* by PGCASK_COUNT_…, as the plugin counted */
 };
@@ -49,10 +50,12 @@ void instance_moved(struct instance *instance, uint64_t size);
 /* Put the label before the error's text, unless we were stopped: then it is nobody's fault. */
 int instance_failed(const struct instance *instance, int code);
 
-/* Call `call` (evaluated once for each try) as long as its answer is PGCASK_RETRY and tries are left. */
+/* Call `call` (evaluated once for each try) as long as its answer is PGCASK_RETRY and tries are left. Who was given up has
+ * had its time: its next calls, such as those that clean up, get one try each, until one is answered. */
 #define INSTANCE_CALL(instance, callback, call)                                                                        \
     ({                                                                                                                 \
-        struct retry retry_ = RETRY_INIT((instance)->retries, (instance)->retry_max_ms);                               \
+        struct retry retry_ = RETRY_INIT(atomic_load(&(instance)->weary) ? 0 : (instance)->retries,                    \
+                                         (instance)->retry_max_ms);                                                    \
         int code_;                                                                                                     \
                                                                                                                        \
         do {                                                                                                           \
@@ -60,6 +63,7 @@ int instance_failed(const struct instance *instance, int code);
                                                                                                                        \
             code_ = instance_leave((instance), before_, (callback), (call));                                           \
         } while (retry_again(&retry_, (instance)->label, (callback), &code_));                                         \
+        atomic_store(&(instance)->weary, retry_.spent);                                                                \
         code_;                                                                                                         \
     })
 

@@ -50,6 +50,7 @@ retry_again(struct retry *retry, const char *who, const char *what, int *code)
         return false;
     }
     if (retry->left <= 0) {
+        retry->spent = true;
         if (retry->tries > 1)
             (void)error_context(PGCASK_FAILED, "given up after %u tries", retry->tries);
         *code = cancel_or(PGCASK_FAILED);

@@ -13,6 +13,7 @@ struct retry {
     int64_t left;
     int64_t max_ms;
     unsigned tries;
+    bool spent; /* given up: trouble did not pass in all these tries */
 };
 #define RETRY_INIT(tries_after_first, longest_pause_ms) { .left = (tries_after_first), .max_ms = (longest_pause_ms) }
 

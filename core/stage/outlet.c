@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PART_GROWTH_STEPS = 10 }; /* the part size doubles each time a tenth of a store's part count is used */
+enum {
+    PART_STEPS = 10,       /* behind half of a store's part count the part size doubles with each tenth of it */
+    PART_UNIT = 1 << 20,   /* part sizes are multiples of this */
+};
+static const uint64_t part_ceiling = UINT64_C(1) << 30; /* it is held in memory */
 
 /* One part on its way to one store. */
 struct errand {
@@ -56,6 +60,7 @@ struct outlet_object {
     struct part *part;         /* being filled */
     uint32_t number;           /* of that part, from 1 */
     uint64_t offset;           /* where that part begins */
+    uint64_t part_base;        /* size of its first parts */
 };
 
 /* Caller holds outlet->lock. */
@@ -196,11 +201,20 @@ outlet_part_sizes(struct outlet *outlet)
     return 0;
 }
 
+/* One being filled for each object, all senders busy, and one between; but where both are many, not all of that at once. */
+static unsigned
+outlet_parts(unsigned objects, unsigned widest)
+{
+    unsigned all = objects + widest + 1, enough = objects + 3 > widest + 2 ? objects + 3 : widest + 2;
+
+    return all < enough ? all : enough;
+}
+
 int
 outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct outlet **ret_outlet)
 {
     CLEANUP(outlet_free) struct outlet *outlet = mem_zalloc(sizeof *outlet);
-    unsigned widest = 1;
+    unsigned widest = 1, parts;
     int rc;
 
     assert(count > 0);
@@ -220,7 +234,8 @@ outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct
     rc = outlet_part_sizes(outlet);
     if (rc < 0)
         return rc;
-    outlet->parts = part_pool_new(objects + widest + 1);
+    parts = outlet_parts(objects, widest);
+    outlet->parts = part_pool_new(parts, parts * outlet->part_size);
     for (size_t i = 0; i < count; i++) {
         rc = target_start(outlet, i);
         if (rc < 0)
@@ -275,6 +290,12 @@ outlet_drop(struct outlet *outlet, size_t i, int code)
     (void)pthread_mutex_unlock(&outlet->lock);
 }
 
+void
+outlet_rest(struct outlet *outlet)
+{
+    part_pool_trim(outlet->parts);
+}
+
 size_t
 outlet_alive_count(struct outlet *outlet)
 {
@@ -295,6 +316,20 @@ object_free(struct outlet_object *object)
     free(object);
 }
 
+/* A size for the first parts with which a quarter of the hint fits into nine tenths of the parts: what compresses badly
+ * has the growth. */
+static uint64_t
+object_part_base(const struct outlet *outlet, uint64_t size_hint)
+{
+    uint64_t most = outlet->part_max < part_ceiling ? outlet->part_max : part_ceiling;
+    uint64_t size = size_hint / 4 / (outlet->part_limit - outlet->part_limit / PART_STEPS);
+
+    if (size <= outlet->part_size)
+        return outlet->part_size;
+    size += PART_UNIT - size % PART_UNIT;
+    return size < most ? size : most;
+}
+
 int
 outlet_begin(struct outlet *outlet, const char *key, uint64_t size_hint, struct outlet_object **ret_object)
 {
@@ -306,6 +341,7 @@ outlet_begin(struct outlet *outlet, const char *key, uint64_t size_hint, struct 
     object->puts = mem_zalloc(outlet->count * sizeof *object->puts);
     object->pending = mem_zalloc(outlet->count * sizeof *object->pending);
     object->number = 1;
+    object->part_base = object_part_base(outlet, size_hint);
     for (size_t i = 0; i < outlet->count; i++) {
         if (!outlet_alive(outlet, i, NULL))
             continue;
@@ -355,10 +391,11 @@ static uint64_t
 object_part_size(const struct outlet_object *object)
 {
     const struct outlet *outlet = object->outlet;
-    uint32_t step = outlet->part_limit < PART_GROWTH_STEPS ? 1 : outlet->part_limit / PART_GROWTH_STEPS;
-    uint64_t size = outlet->part_size;
+    uint32_t step = outlet->part_limit < PART_STEPS ? 1 : outlet->part_limit / PART_STEPS;
+    uint32_t first = step > 1 ? outlet->part_limit / 2 : 1;
+    uint64_t size = object->part_base;
 
-    for (uint32_t used = step; object->number > used && size <= outlet->part_max / 2; used += step)
+    for (uint32_t used = first; object->number > used && size <= outlet->part_max / 2; used += step)
         size *= 2;
     return size;
 }

@@ -35,6 +35,8 @@ void outlet_abort(struct outlet_object *object); /* NULL is fine */
 /* A small object, whole; always readable at once. */
 int outlet_put(struct outlet *outlet, const char *key, const void *data, size_t len);
 
+/* For now no object is under way: give back the memory. */
+void outlet_rest(struct outlet *outlet);
 /* Is the i-th store still in the run? When not, why (borrowed). */
 bool outlet_alive(struct outlet *outlet, size_t i, const struct error **ret_why);
 /* Drop a store for the error in this thread's slot. */

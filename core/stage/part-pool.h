@@ -9,6 +9,7 @@
 #include "base/mem.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct part {
     unsigned char *data;
@@ -20,11 +21,14 @@ struct part {
 };
 
 struct part_pool; /* opaque */
-struct part_pool *part_pool_new(unsigned limit);
+/* At most `limit` parts out at once, and `limit_bytes` in all; one part is always to be had, however large. */
+struct part_pool *part_pool_new(unsigned limit, uint64_t limit_bytes);
 void part_pool_free(struct part_pool *pool); /* all parts must be back */
 CLEANUP_DEFINE(struct part_pool, part_pool_free)
 
-/* An empty one with room for `size` bytes, held once. Waits while `limit` are out. */
+/* Give back the memory of those that nobody holds. */
+void part_pool_trim(struct part_pool *pool);
+/* An empty one with room for `size` bytes, held once. Waits while too many are out. */
 struct part *part_take(struct part_pool *pool, size_t size);
 void part_hold(struct part_pool *pool, struct part *part);    /* once more */
 void part_release(struct part_pool *pool, struct part *part); /* the last one gives it back */

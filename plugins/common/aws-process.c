@@ -279,7 +279,7 @@ run_check(const struct run *run, int64_t end_ms)
         pgcask_error("credential_process '%s' did not end in time", run->name);
         pgcask_hint("it has no terminal to ask at: run it as the user that pgcask runs as, with standard input from "
                     "/dev/null");
-        return PGCASK_RETRY;
+        return PGCASK_FAILED; /* it had its time: more tries would hold up the other stores for as long again each */
     }
     return PGCASK_OK;
 }

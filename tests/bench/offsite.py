@@ -38,8 +38,8 @@ class Scene:
         shutil.rmtree(args.work, ignore_errors=True)
         os.makedirs(args.work, mode=0o700)
         self.args, self.meter, self.ceph = args, meter, Ceph(args.ceph)
-        self.places = {"local": Place(args, meter, self.ceph, "local"), "ceph": Place(args, meter, self.ceph, "ceph"),
-                       "tls": Place(args, meter, self.ceph, "tls"), "both": Place(args, meter, self.ceph, "local", "ceph")}
+        stores = {"local": ["local"], "ceph": ["ceph"], "tls": ["tls"], "both": ["local", "ceph"]}
+        self.places = {name: Place(args, meter, self.ceph, *words) for name, words in stores.items()}
         self.plain = Plain(args, meter, self.ceph, self.places["local"].bindir)
         self.database = f"bulk_{args.mib}"
         self.plain_size = self.stored_size = 0
@@ -159,9 +159,11 @@ def print_figures(rounds):
         print_figure(f"store phase, {title} / the slower of local and the server's limit",
                      rounds.ratio(wall(row), slower(pour)), 1.15)
         print_figure(f"store phase, {title} / bound", rounds.ratio(wall(row), bound(pour)), 1.15)
-        print_figure(f"store phase, {title} / bound, both as CPU seconds", rounds.ratio(cpu(row), bound_cpu(pour)), 1.15)
+        print_figure(f"store phase, {title} / bound, both as CPU seconds", rounds.ratio(cpu(row), bound_cpu(pour)),
+                     1.15)
     print_figure("store phase, two stores / the slower one alone", rounds.ratio(wall("both"), slower("ceph")), 1.2)
-    print_figure("(pg_dump -Fc, aws s3 cp) / store phase, http", rounds.ratio(wall("seed"), wall("ceph")), 2.0, at_least=True)
+    print_figure("(pg_dump -Fc, aws s3 cp) / store phase, http", rounds.ratio(wall("seed"), wall("ceph")), 2.0,
+                 at_least=True)
     print_figure("restore, http / local", rounds.ratio(wall("restore_ceph"), wall("restore_local")), 1.15)
     print_figure("restore, https / local", rounds.ratio(wall("restore_tls"), wall("restore_local")), 1.15)
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: PostgreSQL
 #
-# Measures backups to a bucket, on a PostgreSQL and a Ceph (memstore, loopback) of its own; README.md tells how to read it.
+# Measures backups to a bucket, on a PostgreSQL and a Ceph (memstore, loopback) of its own; README.md tells how to read
+# it.
 #
 #   tests/bench/offsite.sh MIB [ROUNDS]     MIB of dump text: 300, 1024, 3072; ROUNDS: 3
 #

@@ -120,7 +120,8 @@ class Place(Rows):
                 sections.update(super().fresh_stores())
             else:
                 self.ceph.fresh(self.bucket(store))
-                sections[store] = self.ceph.section(self.bucket(store), "ENDPOINT_TLS" if store == "tls" else "ENDPOINT")
+                endpoint = "ENDPOINT_TLS" if store == "tls" else "ENDPOINT"
+                sections[store] = self.ceph.section(self.bucket(store), endpoint)
         return sections
 
     def manifest(self):
@@ -143,7 +144,8 @@ class Place(Rows):
     def table_received(self):
         """Bytes received to bring back one table, and in how many requests."""
         begin = self.ceph.log_size()
-        _, requests = self.counted("restore", "latest", "--table", f"public.{TABLE}", "--output", self.path("table.sql"))
+        script = self.path("table.sql")
+        _, requests = self.counted("restore", "latest", "--table", f"public.{TABLE}", "--output", script)
         return self.ceph.log_received(begin, requests), requests
 
     def schema_stored(self, member):
@@ -189,8 +191,8 @@ class Plain:
         if aws is None:
             return None
         self.ceph.fresh("seed")
-        run = self.meter.run(f"{shlex.quote(os.path.join(self.bindir, 'pg_dump'))} -Fc -d {database} "
-                             f">{shlex.quote(self.file)} && {aws} s3 cp --quiet {shlex.quote(self.file)} s3://seed/dump")
+        dump, file = shlex.quote(os.path.join(self.bindir, "pg_dump")), shlex.quote(self.file)
+        run = self.meter.run(f"{dump} -Fc -d {database} >{file} && {aws} s3 cp --quiet {file} s3://seed/dump")
         os.unlink(self.file)
         self.ceph.fresh("seed")
         return run

@@ -354,9 +354,44 @@ test_a_cold_copy_that_lacks_something_is_bad()
     expect_out "vault(bad)[cold]"
     cp "$dir/kept" "$file"
     next_second
+    run_expect 1 pgcask verify --all # the right size proves nothing
+    expect_out "$(latest_id) vault bad"
+    expect_err "was bad when it was last read, and is in cold storage now"
+    run_expect 75 pgcask thaw "$(latest_id)" --store vault
+    arrive
+    next_second
     run_expect 0 pgcask verify --all
+    freeze
     run_expect 0 pgcask list
     expect_out "one vault[cold]"
+}
+
+# What was found while it could be read counts when it cannot any more; and sync does not take its sizes for a proof, either.
+test_a_copy_that_was_read_and_bad_stays_bad_when_it_is_cold_again()
+{
+    local count file
+
+    of_scene two
+    freeze
+    file=$(backup_dir vault)/shop.public.item.dump.zst.age
+    flip "$file" 5000
+    run_expect 75 pgcask thaw "$(latest_id)" --store vault
+    arrive
+    next_second
+    run_expect 1 pgcask verify --all
+    expect_out "$(latest_id) vault bad"
+    freeze
+    count=$(verdicts)
+    next_second
+    run_expect 1 pgcask verify --all
+    expect_out "$(latest_id) vault bad"
+    expect_err "HINT: 'pgcask sync' replaces it from another store"
+    equal "$(verdicts)" "$count" "verdicts" # nothing is new
+    run_expect 0 pgcask sync
+    same "$file" "$(backup_dir)/shop.public.item.dump.zst.age"
+    next_second
+    run_expect 0 pgcask verify --all
+    expect_out "$(latest_id) vault good (sizes: cold)"
 }
 
 test_what_was_read_while_it_was_thawed_stays_good()

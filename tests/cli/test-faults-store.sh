@@ -396,6 +396,34 @@ END
     equal "$(cat "$dir/two/pgcask.json")" rubbish
 }
 
+test_a_label_that_was_lost_comes_back()
+{
+    scene label
+    two_stores
+    run_expect 0 pgcask backup
+    cp "$dir/one/pgcask.json" "$dir/label"
+    rm "$dir/one/pgcask.json" "$dir/two/pgcask.json"
+    rm -r "$dir/state" # nor does this host know of it
+    run_expect 0 pgcask list --json
+    expect_err "WARN: store 'one' has lost its 'pgcask.json': its manifests say that it is repository "
+    equal "$(jq -r '.[].stores[].store' "$tmp/out" | xargs)" "one two"
+    [ ! -e "$dir/one/pgcask.json" ] || fail "a listing has written"
+    run_expect 0 pgcask restore latest --into small_again
+    dropdb small_again
+    run_expect 0 pgcask check --store one
+    expect_out "warn   store 'one': 'pgcask.json' was lost"
+    run_expect 0 pgcask check --fix --store one
+    expect_out "fixed  store 'one': 'pgcask.json' was lost"
+    same "$dir/one/pgcask.json" "$dir/label"
+    next_second
+    run_expect 0 pgcask backup
+    expect_err "WARN: store 'two' has lost its 'pgcask.json'"
+    expect_err ", and it is written again"
+    same "$dir/two/pgcask.json" "$dir/label"
+    run_expect 0 pgcask verify --all
+    equal "$(grep -c good "$tmp/out")" 4 "good copies"
+}
+
 # The ledger is a journal: it stops no backup, and does not hide why one failed.
 test_a_ledger_that_cannot_be_used()
 {
@@ -414,6 +442,22 @@ test_a_ledger_that_cannot_be_used()
     run_expect 1 pgcask backup
     expect_err "ERROR: "
     never grep -qx 'ERROR: ' "$tmp/err"
+}
+
+test_a_full_state_directory_is_told_and_stops_no_backup()
+{
+    scene full_state
+    full_config
+    mounts_begin
+    mount_tmpfs "$dir/state" 1M
+    run_expect 0 inside pgcask backup
+    inside rm "$dir/state/lock-main.daily"
+    leave_free "$dir/state" 0
+    run_expect 0 inside pgcask backup
+    run_expect 1 inside pgcask check
+    expect_out "bad    state directory '$dir/state': "
+    expect_out "No space left on device"
+    equal "$(inside pgcask list --json | jq length)" 2 "backups"
 }
 
 test_a_state_directory_that_cannot_be_made()

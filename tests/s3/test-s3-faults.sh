@@ -176,6 +176,30 @@ test_a_quota_that_is_used_up()
     proven
 }
 
+test_a_store_that_cannot_be_listed_is_left_out()
+{
+    s3_scene unlisted
+    double_start
+    double_rules
+    configure <<END
+$(pgcask_section)
+$(cluster_section)
+$(s3_section off "endpoint = $double_endpoint" "retries = 0")
+$(store_section one)
+$(job_section daily "databases = shop" "stores = off one")
+END
+    run_expect 0 pgcask backup
+    double_rules '{"method": "GET", "query": "list-type=2", "status": 503}'
+    run_expect 3 pgcask list
+    expect_err "WARN: store 'off': "
+    expect_err "going on without that store"
+    expect_out " one "
+    expect_no_out "not in off"
+    run_expect 0 pgcask restore latest --into shop_unlisted
+    dropdb shop_unlisted
+    run_expect 1 pgcask list --store off
+}
+
 test_a_bucket_that_was_removed_is_told()
 {
     s3_scene gone

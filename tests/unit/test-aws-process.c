@@ -207,7 +207,7 @@ START_TEST(one_that_hangs_is_killed_with_what_it_started)
     FILE *file;
     int pid;
 
-    ck_assert_int_eq(fetch(scripts[_i], SHORT_MS), PGCASK_RETRY);
+    ck_assert_int_eq(fetch(scripts[_i], SHORT_MS), PGCASK_FAILED);
     ck_assert_error_has("credential_process 'sh' did not end in time");
     file = fopen(path, "re");
     ck_assert_ptr_nonnull(file);

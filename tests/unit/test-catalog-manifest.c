@@ -281,6 +281,35 @@ START_TEST(a_repository_is_made_once)
 }
 END_TEST
 
+/* The newest that can be read says it; what is spoilt and what is not ours does not. */
+START_TEST(a_repository_without_its_file_is_known_by_its_manifests)
+{
+    CLEANUP_FREE char *id = NULL;
+
+    fake_drop(one, LABEL_REPOSITORY);
+    ck_assert_int_eq(catalog_repository_by_manifests(stores[0], &id), PGCASK_NOT_FOUND);
+    (void)fake_text(one, "holiday/manifest.json", "{}");
+    put_object(one, "20260101T000000Z-daily", "globals.sql.zst.age", "bytes");
+    ck_assert_int_eq(catalog_repository_by_manifests(stores[0], &id), PGCASK_NOT_FOUND);
+    put_object(one, "20260103T000000Z-daily", LABEL_MANIFEST, "{}");
+    ck_assert_int_eq(catalog_repository_by_manifests(stores[0], &id), ERROR_CORRUPT);
+    put_backup(one, "20260102T000000Z-daily", "all", false);
+    ck_assert_int_eq(catalog_repository_by_manifests(stores[0], &id), 0);
+    ck_assert_str_eq(id, REPOSITORY);
+}
+END_TEST
+
+START_TEST(trouble_with_a_manifest_is_no_answer)
+{
+    CLEANUP_FREE char *id = NULL;
+
+    put_backup(one, "20260102T000000Z-daily", "all", false);
+    one->refuse = LABEL_MANIFEST;
+    ck_assert_int_eq(catalog_repository_by_manifests(stores[0], &id), PGCASK_FAILED);
+    ck_assert_ptr_null(id);
+}
+END_TEST
+
 static Suite *
 catalog_manifest_suite(void)
 {
@@ -300,6 +329,8 @@ catalog_manifest_suite(void)
     tcase_add_test(read, a_spoilt_cache_without_its_store_is_the_stores_error);
     tcase_add_loop_test(read, a_repository_is_known_by_its_file, 0, ARRAY_LEN(repository_rows));
     tcase_add_test(read, a_repository_is_made_once);
+    tcase_add_test(read, a_repository_without_its_file_is_known_by_its_manifests);
+    tcase_add_test(read, trouble_with_a_manifest_is_no_answer);
     suite_add_tcase(suite, read);
     return suite;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +99,19 @@ START_TEST(a_second_process_is_told_who_has_it)
     ck_assert_str_eq(error_text(), wanted);
     ck_assert_ptr_nonnull(strstr(error_cure(), path));
     ck_assert_ptr_null(lock);
+}
+END_TEST
+
+START_TEST(a_pid_that_cannot_be_written_is_no_reason_not_to_lock)
+{
+    const struct rlimit none = { 0, 0 };
+    struct lock *lock = NULL;
+
+    ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+    ck_assert_msg(lock_take(path, "job", &lock) == 0, "%s", error_text());
+    ck_assert_str_eq(error_text(), "");
+    lock_release(lock);
 }
 END_TEST
 
@@ -214,6 +228,7 @@ lock_suite(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_second_process_is_told_who_has_it);
+    tcase_add_test(tcase, a_pid_that_cannot_be_written_is_no_reason_not_to_lock);
     tcase_add_test(tcase, a_killed_holder_leaves_it_free);
     tcase_add_test(tcase, a_released_lock_can_be_taken_again);
     tcase_add_test(tcase, the_file_tells_the_pid);

@@ -66,16 +66,16 @@ static const struct {
     uint32_t number;
     size_t size;
 } growth_rows[] = {
-    { 1, 1000 }, { 10, 1000 },   /* the first tenth of 100 */
-    { 11, 2000 }, { 20, 2000 },
-    { 21, 4000 }, { 31, 8000 },
-    { 41, 8000 },                /* 16000 would be more than a store takes */
+    { 1, 1000 }, { 50, 1000 },   /* the first half of 100 */
+    { 51, 2000 }, { 60, 2000 },
+    { 61, 4000 }, { 71, 8000 },
+    { 81, 8000 },                /* 16000 would be more than a store takes */
     { 99, 8000 }, { 100, 500 },  /* the rest */
 };
 
 START_TEST(parts_grow_so_that_their_number_is_enough)
 {
-    static unsigned char zeros[622500];
+    static unsigned char zeros[342500];
     struct outlet_object *object;
     uint64_t size;
 
