@@ -44,6 +44,7 @@ struct backup {
     struct dump_run dump;
     struct manifest *manifest;
     char *id, *lease;
+    bool *offered;  /* stores that were given the manifest; NULL: not that far */
     bool committed; /* at least one store has the manifest */
     size_t bad;     /* stores whose copy could not be verified */
 };
@@ -52,6 +53,7 @@ static void
 backup_free(struct backup *backup)
 {
     pg_close(backup->conn);
+    free(backup->offered);
     outlet_free(backup->outlet);
     crew_free(backup->crew);
     stores_close(&backup->stores);
@@ -193,6 +195,9 @@ backup_write(struct backup *backup)
     backup->manifest->finished_s = clock_now_s();
     manifest = manifest_encode(backup->manifest);
     key = label_object(backup->cluster->name, backup->id, LABEL_MANIFEST);
+    backup->offered = mem_zalloc(backup->stores.len * sizeof *backup->offered);
+    for (size_t i = 0; i < backup->stores.len; i++)
+        backup->offered[i] = outlet_alive(backup->outlet, i, NULL);
     rc = outlet_put(backup->outlet, key, manifest, strlen(manifest));
     if (rc < 0)
         return error_context(rc, "writing the manifest");
@@ -208,7 +213,25 @@ backup_store_required(const struct backup *backup, size_t i)
     return storage_is_required(backup->stores.items[i]);
 }
 
-/* Tell which stores fell out; what they hold of this run is rubbish. */
+/* What a store holds of this run is rubbish: but not where the id is somebody else's, nor where the manifest got no answer. It
+ * may still come, and then needs its members; if it does not, they are swept when they are a day old. */
+static void
+backup_discard(const struct backup *backup, size_t i)
+{
+    struct storage *storage = backup->stores.items[i];
+    const struct error *why;
+    bool alive = outlet_alive(backup->outlet, i, &why);
+
+    if (!alive && why->code == PGCASK_EXISTS)
+        return;
+    if (!alive && backup->offered != NULL && backup->offered[i] && storage_may_still_come(storage))
+        log_warn("store '%s': whether the manifest of backup '%s' got there is not known, so its members stay for a day",
+                 storage_name(storage), backup->id);
+    else
+        stores_discard(storage, backup->cluster->name, backup->id);
+}
+
+/* Tell which stores fell out. */
 static size_t
 backup_dropped(struct backup *backup)
 {
@@ -223,8 +246,7 @@ backup_dropped(struct backup *backup)
         if (why->hint != NULL)
             (void)error_hint(why->code, "%s", why->hint);
         log_slot_warn("going on without that store");
-        if (why->code != PGCASK_EXISTS) /* then it is somebody else's */
-            stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
+        backup_discard(backup, i);
         required += backup_store_required(backup, i);
     }
     return required;
@@ -356,12 +378,8 @@ backup_undo(struct backup *backup, int code)
 
     error_take(code, &why);
     if (!backup->committed && backup->id != NULL) {
-        for (size_t i = 0; i < backup->stores.len; i++) {
-            const struct error *store_why;
-
-            if (outlet_alive(backup->outlet, i, &store_why) || store_why->code != PGCASK_EXISTS)
-                stores_discard(backup->stores.items[i], backup->cluster->name, backup->id);
-        }
+        for (size_t i = 0; i < backup->stores.len; i++)
+            backup_discard(backup, i);
         claim_end(&backup->stores, backup->lease);
     }
     (void)error_put(&why);

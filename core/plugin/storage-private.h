@@ -15,6 +15,7 @@ struct storage {
     struct option_set *set; /* owned; NULL when it is the caller's */
     bool required;
     bool readonly;
+    atomic_bool lost; /* see storage_may_still_come */
     unsigned parallel;
     struct storage_limits limits;
 };

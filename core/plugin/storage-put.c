@@ -11,6 +11,7 @@
 
 #include "plugin/storage.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -149,15 +150,31 @@ storage_put_part(struct storage_put *put, uint32_t number, uint64_t offset, cons
     return 0;
 }
 
+static int
+storage_note_lost(struct storage *storage, int code)
+{
+    if (code == PGCASK_RETRY || (code < 0 && cancel_requested()))
+        atomic_store(&storage->lost, true);
+    return code;
+}
+
+bool
+storage_may_still_come(const struct storage *storage)
+{
+    return atomic_load(&storage->lost);
+}
+
 /* An answer PGCASK_EXISTS is final, also behind a try that got lost: only the plugin can tell whether the object there
  * is the one it sent, so it is left alone here. */
 static int
 storage_call_whole(struct storage_put *put, const void *data, size_t size)
 {
     struct storage *storage = put->storage;
-    int rc = INSTANCE_CALL(&storage->base, "put_object",
-                           storage->calls->put_object(storage->handle, &put->put, data, size));
+    int rc;
 
+    atomic_store(&storage->lost, false);
+    rc = INSTANCE_CALL(&storage->base, "put_object",
+                       storage_note_lost(storage, storage->calls->put_object(storage->handle, &put->put, data, size)));
     if (rc < 0)
         return rc;
     instance_moved(&storage->base, size);
@@ -263,10 +280,11 @@ storage_put_commit(struct storage_put *put, uint64_t size)
     struct storage *storage = put->storage;
     int rc = storage_put_complete(put, size);
 
-    if (rc == 0 && put->begun)
-        rc =
-            INSTANCE_CALL(&storage->base, "put_commit", storage->calls->put_commit(storage->handle, put->upload, size));
-    else if (rc == 0 && !put->whole)
+    if (rc == 0 && put->begun) {
+        atomic_store(&storage->lost, false);
+        rc = INSTANCE_CALL(&storage->base, "put_commit",
+                           storage_note_lost(storage, storage->calls->put_commit(storage->handle, put->upload, size)));
+    } else if (rc == 0 && !put->whole)
         rc = storage_call_whole(put, "", 0); /* no part has come, so put_begin was put off until now */
     if (rc < 0) {
         rc = instance_failed(&storage->base, rc);

@@ -50,6 +50,9 @@ int storage_put_whole(struct storage_put *put, const void *data, size_t size);
 
 /* A small object in one go: begin, parts, commit. */
 int storage_put_object(struct storage *storage, const char *key, const void *data, size_t size, bool hot);
+/* When that failed: did a try of it get no answer, or was it broken off? Then the store may have heard it and may carry it out
+ * at any later time, also behind what it is asked next. Only for who writes one object at a time. */
+bool storage_may_still_come(const struct storage *storage);
 int storage_get(struct storage *storage, const char *key, uint64_t offset, void *data, size_t size);
 /* A whole small object, at most buf->limit bytes. */
 int storage_get_object(struct storage *storage, const char *key, struct buf *ret_data);

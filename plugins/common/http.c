@@ -22,6 +22,7 @@ enum {
     BUFFER_BYTES = 512 * 1024,    /* curl's own, for each direction */
     HEADERS_MAX_BYTES = 64 * 1024,
     BODY_LIMIT_BYTES = 1024 * 1024,
+    TRICKLE_BYTES = 64, /* a second: fewer are no progress */
     CONNECT_TIMEOUT_MS = 10 * 1000,
     STALL_TIMEOUT_MS = 60 * 1000,
     IDLE_MAX = 64,
@@ -293,10 +294,7 @@ exchange_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t 
 {
     const struct exchange *exchange = ctx;
 
-    (void)down_total;
-    (void)down;
-    (void)up_total;
-    (void)up;
+    (void)down_total, (void)down, (void)up_total, (void)up;
     return !exchange->cleaning_up && pgcask_cancelled();
 }
 
@@ -364,7 +362,7 @@ exchange_set_connection(const struct http *http, struct exchange *exchange)
     else if (http->proxy != NULL)
         (void)curl_easy_setopt(curl, CURLOPT_PROXY, http->proxy);
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);
-    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long)TRICKLE_BYTES);
     (void)curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, seconds_of(http->stall_timeout_ms));
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
 }
@@ -405,8 +403,8 @@ exchange_failed(const struct exchange *exchange, CURLcode code)
     pgcask_error("%s %.*s: %s", exchange->request->method, host, url, why);
     switch (code) {
     case CURLE_PEER_FAILED_VERIFICATION:
-        pgcask_hint("the server's certificate is not signed by an authority known here, or is for another name: a private "
-                    "authority is named by ca_file");
+        pgcask_hint("the server's certificate is not signed by an authority known here, or is for another name, or its time "
+                    "is over, or this host's clock is wrong: a private authority is named by ca_file");
         return PGCASK_FAILED;
     case CURLE_SSL_CACERT_BADFILE:
         pgcask_hint("ca_file must be a readable file of PEM certificates");

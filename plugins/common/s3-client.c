@@ -131,6 +131,8 @@ s3_check_settings(const void *data)
         rc = check_prefix(settings->prefix);
     if (rc == 0)
         rc = s3_tagging(settings->tags, &tagging);
+    if (rc == 0 && settings->region != NULL && !s3_is_region(settings->region))
+        rc = refuse(NULL, "region", settings->region, "a name such as eu-central-1");
     if (rc < 0)
         return rc;
     if ((settings->access_key == NULL) != (settings->secret_key == NULL)) {
@@ -236,6 +238,11 @@ s3_open(const struct s3_settings *settings, unsigned flags, struct s3 **ret_s3)
     s3->settings = settings;
     s3->region = s3_region(&who, settings);
     s3->region_given = settings->region != NULL;
+    if (!s3_is_region(s3->region)) {
+        pgcask_error("region is '%s' (from AWS_REGION or the profile), wanted a name such as eu-central-1", s3->region);
+        s3_close(s3);
+        return PGCASK_FAILED;
+    }
     s3->amazon = settings->endpoint == NULL;
     s3->guarded = s3->amazon;
     s3_address(s3);

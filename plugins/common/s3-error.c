@@ -199,8 +199,8 @@ guess_error(struct s3 *s3, const struct s3_request *request, const struct http_a
 }
 
 /* It becomes part of a host's name, and comes from a server. */
-static bool
-is_region(const char *text)
+bool
+s3_is_region(const char *text)
 {
     size_t len = strlen(text);
 
@@ -220,7 +220,7 @@ tell_region(struct s3 *s3, const char *region)
     (void)pthread_mutex_unlock(&s3->lock);
     if (learned && strcmp(used, region) == 0)
         return PGCASK_RETRY; /* by another request, while this one was on its way */
-    if (!is_region(region)) {
+    if (!s3_is_region(region)) {
         pgcask_hint("region is '%s' here: set region in [store …] to that of bucket '%s'", used, s3->settings->bucket);
         return PGCASK_FAILED;
     }

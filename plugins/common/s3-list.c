@@ -184,6 +184,7 @@ list_all(struct listing *listing, const char *prefix)
 {
     struct s3_round round = { 0 };
     CLEANUP_FREE char *token = NULL;
+    bool cleaning_up = pgcask_cancelled() != 0; /* then it is heard to its end, as in http.c */
     int rc;
 
     for (;;) {
@@ -193,6 +194,11 @@ list_all(struct listing *listing, const char *prefix)
             break;
         if (listing->next == NULL || *listing->next == '\0' || s3_round_again(&round, listing->next)) {
             pgcask_error("the listing goes on, but the server does not say where");
+            rc = PGCASK_FAILED;
+            break;
+        }
+        if (!cleaning_up && pgcask_cancelled()) {
+            pgcask_error("the listing was stopped");
             rc = PGCASK_FAILED;
             break;
         }

@@ -44,8 +44,11 @@ s3_get(void *handle, const char *key, uint64_t offset, void *data, size_t size)
     struct http_answer answer;
     int rc = s3_send(s3, &request, &answer);
 
-    if (rc == PGCASK_COLD)
-        s3_known_set(s3, &s3->thaws, S3_YES);
+    if (rc == PGCASK_COLD) {
+        (void)pthread_mutex_lock(&s3->lock);
+        s3->thaws = S3_YES; /* whatever was thought before */
+        (void)pthread_mutex_unlock(&s3->lock);
+    }
     if (rc < 0)
         return rc;
     rc = check_range(key, &answer, offset, size);
@@ -55,13 +58,20 @@ s3_get(void *handle, const char *key, uint64_t offset, void *data, size_t size)
 
 /* ---- cold or not ---- */
 
-bool
-s3_is_cold(struct s3 *s3, const char *key, const char *storage_class)
+static bool
+class_is_cold(const char *storage_class)
+{
+    return storage_class != NULL && (strcmp(storage_class, "GLACIER") == 0 || strcmp(storage_class, "DEEP_ARCHIVE") == 0);
+}
+
+/* Is an object of that class, which nobody has thawed, to be thawed before it is read? */
+static bool
+head_is_cold(struct s3 *s3, const char *key, const char *storage_class)
 {
     char byte;
     int rc;
 
-    if (storage_class == NULL || (strcmp(storage_class, "GLACIER") != 0 && strcmp(storage_class, "DEEP_ARCHIVE") != 0))
+    if (!class_is_cold(storage_class))
         return false;
     if (s3_known_get(s3, &s3->thaws) == S3_UNKNOWN) {
         rc = s3_get(s3, key, 0, &byte, 1); /* learns it when it is refused */
@@ -109,10 +119,11 @@ head_tier(struct s3 *s3, const char *key, const struct http_answer *answer, stru
     const char *archived = http_answer_header(answer, "x-amz-archive-status"); /* of INTELLIGENT_TIERING */
 
     if (restore == NULL) {
-        if (archived != NULL || s3_is_cold(s3, key, http_answer_header(answer, "x-amz-storage-class")))
+        if (archived != NULL || head_is_cold(s3, key, http_answer_header(answer, "x-amz-storage-class")))
             head->tier = PGCASK_TIER_COLD;
         return;
     }
+    s3_known_set(s3, &s3->thaws, S3_YES); /* that it can be read says nothing of the others */
     if (strstr(restore, "ongoing-request=\"true\"") != NULL) {
         head->tier = PGCASK_TIER_THAWING;
         return;
@@ -185,4 +196,16 @@ s3_stat(void *handle, const char *key, struct pgcask_listing *listing)
     rc = pgcask_listing_add_tiered(listing, key, head.size, head.mtime_s, head.tier, head.until_s);
     s3_head_free(&head);
     return rc;
+}
+
+bool
+s3_is_cold(struct s3 *s3, const char *key, const char *storage_class)
+{
+    struct s3_head head;
+
+    if (!class_is_cold(storage_class))
+        return false;
+    if (s3_known_get(s3, &s3->thaws) == S3_UNKNOWN && s3_head(s3, key, &head) == 0) /* which looks */
+        s3_head_free(&head);
+    return s3_known_get(s3, &s3->thaws) != S3_NO;
 }

@@ -205,10 +205,15 @@ int
 s3_sweep(void *handle, int64_t before_s, uint64_t *ret_count)
 {
     struct sweep sweep = { .s3 = handle, .before_s = before_s };
+    bool cleaning_up = pgcask_cancelled() != 0; /* as in http.c */
     uint64_t count = 0;
     int rc = sweep_find(&sweep);
 
     for (size_t i = 0; i < sweep.count; i++) {
+        if (rc == 0 && !cleaning_up && pgcask_cancelled()) {
+            pgcask_error("sweeping was stopped");
+            rc = PGCASK_FAILED;
+        }
         if (rc == 0)
             rc = sweep_one(&sweep, &sweep.old[i], &count);
         free(sweep.old[i].key);

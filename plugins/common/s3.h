@@ -84,6 +84,8 @@ struct s3_request {
 int s3_send(struct s3 *s3, const struct s3_request *request, struct http_answer *ret_answer);
 /* The same, for those who want to see every answer of the server; 0 whenever there is one. */
 int s3_exchange(struct s3 *s3, const struct s3_request *request, struct http_answer *ret_answer);
+/* A region becomes part of a host name and of signatures. */
+bool s3_is_region(const char *text);
 /* The server said where the bucket is. */
 void s3_region_learn(struct s3 *s3, const char *region);
 
@@ -140,7 +142,7 @@ struct s3_head {
 };
 int s3_head(struct s3 *s3, const char *key, struct s3_head *ret_head);
 void s3_head_free(struct s3_head *head);
-/* Is an object of that storage class to be thawed before it is read? Some servers have the classes and serve them at once: the
+/* Is an object of that storage class to be thawed before it is read? Some servers serve what is in these classes at once: the
  * first such object that is met is tried. */
 bool s3_is_cold(struct s3 *s3, const char *key, const char *storage_class);
 /* "2026-11-22T02:00:00.000Z"; 0 when it is none. */

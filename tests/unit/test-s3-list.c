@@ -6,6 +6,7 @@
 
 #include "unit-s3.h"
 
+#include "base/cancel.h"
 #include "common/s3.h"
 
 #define LIST(more)                                                                                                     \
@@ -43,6 +44,27 @@ START_TEST(a_listing_tells_keys_sizes_and_times)
     ck_assert_str_eq(seen[1].key, "a/2");
     ck_assert_uint_eq(seen[1].size, 0);
     ck_assert_int_eq(seen[1].mtime_s, 0);
+}
+END_TEST
+
+static int
+stop_at_once(void *ctx, const struct listed *listed)
+{
+    (void)ctx;
+    (void)listed;
+    cancel_request();
+    return 0;
+}
+
+START_TEST(a_stopped_run_asks_for_no_more_pages_but_cleaning_up_does)
+{
+    UNIT_HTTP_SAY(&server, { 200, LIST(OBJECT("some/where/a", "") MORE("1")) },
+                  { 200, LIST(OBJECT("some/where/a", "") MORE("1")) }, { 200, LIST(OBJECT("some/where/b", "")) });
+    listing.add = stop_at_once;
+    ck_assert_code(s3_list(s3, "", &listing), PGCASK_FAILED);
+    ck_assert_uint_eq(unit_http_count(&server), 1);
+    ck_assert_ok(s3_list(s3, "", &listing));
+    ck_assert_uint_eq(unit_http_count(&server), 3);
 }
 END_TEST
 
@@ -377,6 +399,7 @@ make_suite(void)
 
     tcase_add_checked_fixture(tcase, setup, s3_teardown);
     tcase_add_test(tcase, a_listing_tells_keys_sizes_and_times);
+    tcase_add_test(tcase, a_stopped_run_asks_for_no_more_pages_but_cleaning_up_does);
     tcase_add_loop_test(tcase, keys_are_those_below_the_prefix, 0, ARRAY_LEN(pages));
     tcase_add_loop_test(tcase, a_listing_that_makes_no_sense_is_refused, 0, ARRAY_LEN(wrongs));
     tcase_add_test(tcase, a_page_that_fails_fails_the_listing);

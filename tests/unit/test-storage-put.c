@@ -283,6 +283,28 @@ START_TEST(a_whole_object_behind_a_part_is_refused)
 }
 END_TEST
 
+/* What the tries of a put answer, and whether the object may come after it has failed. */
+static const struct {
+    int answers[4], rc;
+    bool may_come;
+} lost_rows[] = {
+    { { PGCASK_FAILED }, PGCASK_FAILED, false },
+    { { PGCASK_EXISTS }, PGCASK_EXISTS, false },
+    { { PGCASK_RETRY, PGCASK_FAILED }, PGCASK_FAILED, true }, /* the first of the two */
+    { { PGCASK_RETRY, PGCASK_RETRY, PGCASK_RETRY, PGCASK_FAILED }, PGCASK_FAILED, true },
+};
+
+START_TEST(it_is_known_whether_a_lost_object_may_still_come)
+{
+    for (size_t i = 0; i < 4; i++)
+        fake.answers[i] = lost_rows[_i].answers[i];
+    ck_assert_int_eq(storage_put_object(storage, "key", bytes, 5, true), lost_rows[_i].rc);
+    ck_assert_int_eq(storage_may_still_come(storage), lost_rows[_i].may_come);
+    ck_assert_int_eq(storage_put_object(storage, "other", bytes, 5, true), 0);
+    ck_assert(!storage_may_still_come(storage));
+}
+END_TEST
+
 START_TEST(without_put_object_a_whole_object_is_its_first_part)
 {
     struct storage_put *put;
@@ -392,6 +414,7 @@ storage_put_suite(void)
     tcase_add_test(wholes, a_whole_object_of_another_size_is_removed);
     tcase_add_test(wholes, a_whole_object_is_all_there_is);
     tcase_add_test(wholes, a_whole_object_behind_a_part_is_refused);
+    tcase_add_loop_test(wholes, it_is_known_whether_a_lost_object_may_still_come, 0, ARRAY_LEN(lost_rows));
     tcase_add_test(wholes, without_put_object_a_whole_object_is_its_first_part);
     tcase_add_test(wholes, parts_from_two_threads_begin_once);
     suite_add_tcase(suite, wholes);

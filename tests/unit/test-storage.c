@@ -52,6 +52,25 @@ START_TEST(giving_up_tells_the_last_reason_and_the_tries)
 }
 END_TEST
 
+/* A store that is down must not hold up the others with all its tries for each call that follows. */
+START_TEST(who_was_given_up_gets_one_try_until_it_answers)
+{
+    for (size_t i = 0; i < 5; i++)
+        fake.answers[i] = PGCASK_RETRY;
+    ck_assert_int_eq(storage_remove(storage, "key"), PGCASK_FAILED);
+    ck_assert_int_eq(storage_remove(storage, "key"), PGCASK_FAILED);
+    ck_assert_str_eq(error_text(), "store 'test': answer 5");
+    fake.calls = 0;
+    fake.answers[0] = PGCASK_NOT_FOUND;
+    ck_assert_int_eq(storage_stat(storage, "key", NULL, NULL), PGCASK_NOT_FOUND);
+    fake.calls = 0;
+    fake.answers[0] = PGCASK_RETRY;
+    fake.answers[1] = 0;
+    ck_assert_int_eq(storage_remove(storage, "key"), 0);
+    ck_assert_uint_eq(fake.calls, 2);
+}
+END_TEST
+
 START_TEST(an_error_without_a_text_gets_one)
 {
     fake.silent = true;
@@ -321,6 +340,7 @@ storage_suite(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, passing_trouble_is_tried_again_and_the_rest_is_not, 0, ARRAY_LEN(retry_rows));
     tcase_add_test(tcase, giving_up_tells_the_last_reason_and_the_tries);
+    tcase_add_test(tcase, who_was_given_up_gets_one_try_until_it_answers);
     tcase_add_test(tcase, an_error_without_a_text_gets_one);
     tcase_add_test(tcase, cancelling_ends_the_tries);
     tcase_add_test(tcase, a_failure_while_cancelled_is_the_cancellation);
