@@ -133,8 +133,8 @@ store_found_again(const struct found *found, bool writing)
 {
     int rc = 0;
 
-    log_warn("store '%s' has lost its '%s': its manifests say that it is repository %s%s", storage_name(found->storage),
-             LABEL_REPOSITORY, found->id, writing ? ", and it is written again" : "");
+    log_warn("store '%s' has lost its 'pgcask.json': its manifests say that it is repository %s%s",
+             storage_name(found->storage), found->id, writing ? ", and it is written again" : "");
     if (writing)
         rc = catalog_repository_make(found->storage, found->id);
     if (rc == PGCASK_EXISTS) {
