@@ -24,7 +24,8 @@ struct meaning {
 static const char cure_rights[] =
     "the policy of this user and of the bucket must allow s3:PutObject, s3:GetObject, s3:ListBucket, s3:DeleteObject, "
     "s3:AbortMultipartUpload, s3:ListMultipartUploadParts and s3:ListBucketMultipartUploads for this bucket and prefix, "
-    "s3:PutObjectTagging with tags, s3:PutObjectRetention with object_lock";
+    "s3:PutObjectTagging with tags, s3:PutObjectRetention with object_lock, s3:GetLifecycleConfiguration and "
+    "s3:PutLifecycleConfiguration with transition";
 
 /* The first row that fits counts. */
 static const struct meaning meanings[] = {

@@ -30,8 +30,8 @@ struct listing {
 };
 
 /* With encoding-type=url: %XX, and '+' for a blank. In place; false for what is no such text. */
-static bool
-url_decode(char *text)
+bool
+s3_url_decode(char *text)
 {
     char *out = text;
 
@@ -95,7 +95,7 @@ listing_object(struct listing *listing)
     size_t prefix = strlen(listing->s3->prefix);
     int tier = PGCASK_TIER_HOT;
 
-    if (listing->key == NULL || (listing->encoded && !url_decode(listing->key))) {
+    if (listing->key == NULL || (listing->encoded && !s3_url_decode(listing->key))) {
         pgcask_error("the server lists an object with the key '%s'", listing->key ? listing->key : "");
         return PGCASK_FAILED;
     }

@@ -319,6 +319,62 @@ complete_empty(struct s3 *s3, struct upload *upload)
     return rc;
 }
 
+/* "key=value&key=value", escaped, as a document; owned by the caller. */
+static char *
+tag_text(const char *tagging)
+{
+    char *text = plain_strdup("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>");
+
+    while (*tagging != '\0') {
+        size_t len = strcspn(tagging, "&"), name = strcspn(tagging, "=");
+        CLEANUP_FREE char *key = plain_strndup(tagging, name), *value = plain_strndup(tagging + name + 1, len - name - 1);
+        CLEANUP_FREE char *key_text = NULL, *value_text = NULL;
+        char *longer;
+
+        (void)s3_url_decode(key); /* it was made by us */
+        (void)s3_url_decode(value);
+        key_text = xml_escape(key);
+        value_text = xml_escape(value);
+        longer = plain_printf("%s<Tag><Key>%s</Key><Value>%s</Value></Tag>", text, key_text, value_text);
+        free(text);
+        text = longer;
+        tagging += len;
+        tagging += *tagging == '&';
+    }
+    return text;
+}
+
+/* Ceph 16 forgets the tags that an upload in parts was begun with, and then no rule moves the object: they are set once
+ * more. Trouble is no reason to give up a good object. */
+static int
+complete_tags(struct s3 *s3, const struct upload *upload)
+{
+    static const struct s3_query query[] = { { "tagging", NULL }, { NULL, NULL } };
+    CLEANUP_FREE char *open = NULL, *text = NULL, *md5 = NULL;
+    const char *headers[] = { "content-type: application/xml", NULL, NULL };
+    struct s3_request request = {
+        .method = "PUT", .key = upload->key, .query = query, .headers = headers, .what = "setting the tags of"
+    };
+    struct s3_body body;
+    int rc;
+
+    if (s3->amazon || upload->hot || s3->tagging == NULL)
+        return 0;
+    open = tag_text(s3->tagging);
+    text = plain_printf("%s</TagSet></Tagging>", open);
+    s3_body_digest(text, strlen(text), true, &body);
+    md5 = plain_printf("content-md5: %s", body.md5);
+    headers[1] = md5;
+    request.body = text;
+    request.body_size = body.size;
+    rc = s3_send(s3, &request, NULL);
+    if (rc == PGCASK_RETRY)
+        return rc;
+    if (rc < 0)
+        pgcask_warn("'%s': the server does not let its tags be set: it may lack them", upload->key);
+    return 0;
+}
+
 int
 s3_put_commit(void *handle, void *ctx, uint64_t size)
 {
@@ -340,6 +396,8 @@ s3_put_commit(void *handle, void *ctx, uint64_t size)
             rc = s3_same_object(s3, upload->key, size, whole.crc32, whole.etag);
         rc = upload_gone(rc);
     }
+    if (rc == 0)
+        rc = complete_tags(s3, upload);
     if (rc == PGCASK_RETRY)
         upload->asked = true;
     if (rc == 0)

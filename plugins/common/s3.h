@@ -145,6 +145,8 @@ void s3_head_free(struct s3_head *head);
 /* Is an object of that storage class to be thawed before it is read? Some servers serve what is in these classes at once: the
  * first such object that is met is tried. */
 bool s3_is_cold(struct s3 *s3, const char *key, const char *storage_class);
+/* %XX and '+' in place; false for what is no such text. */
+bool s3_url_decode(char *text);
 /* "2026-11-22T02:00:00.000Z"; 0 when it is none. */
 int64_t s3_time(const char *text);
 /* Digits and nothing else; false when it is no size. */

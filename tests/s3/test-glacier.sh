@@ -80,7 +80,11 @@ END
 
 test_the_rule_moves_members_and_nothing_else()
 {
-    glacier_scene moved "transition = after 1d"
+    # one of them is written in parts
+    sql shop -c "CREATE TABLE bulky AS SELECT g, decode(md5(g::text) || md5((g * 7)::text) || md5((g * 11)::text) ||
+                 md5((g * 13)::text), 'hex') AS r FROM generate_series(1, 100000) g"
+    cleanup_fn psql -XAtqc 'DROP TABLE bulky' -d shop
+    glacier_scene moved "transition = after 1d" "part_size = 5MiB"
     run_expect 0 pgcask check --fix
     run_expect 0 pgcask backup daily
     id=$(latest_id)
