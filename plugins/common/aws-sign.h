@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * AWS Signature Version 4, and the escaping of paths and queries that it prescribes. libcurl's own (CURLOPT_AWS_SIGV4) is
- * not used: before 8.3 it neither sorts nor escapes queries as S3 wants, it reads the whole body of a POST to hash it, and
- * it is missing from the curl of older long-term distributions.
+ * not used: of the requests that 7.88 signs, Ceph takes none with a query, which it neither sorts nor escapes, and it has
+ * no way to be told the hash of a body that is read piece by piece.
  */
 #ifndef PGCASK_COMMON_AWS_SIGN_H
 #define PGCASK_COMMON_AWS_SIGN_H
