@@ -31,6 +31,7 @@ where_is()
 {
     pgcask list --json | jq -c 'map([.stores[] | .store + ":" + .state])'
 }
+# shellcheck disable=SC2034 # for those who source this
 everywhere='["one:good","two:good","three:good"]'
 
 # rubbish STORE - files that belong to no finished backup

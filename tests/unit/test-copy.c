@@ -102,7 +102,6 @@ static const struct half_row {
 START_TEST(what_is_good_there_is_kept_and_the_rest_replaced)
 {
     const struct half_row *row = &half_rows[_i];
-    CLEANUP_FREE char *said = NULL;
 
     for (size_t i = 0; i < COPY_MEMBERS; i++) {
         CLEANUP_FREE unsigned char *data = copy_bytes(ID, i);
