@@ -201,13 +201,14 @@ outlet_part_sizes(struct outlet *outlet)
     return 0;
 }
 
-/* One being filled for each object, all senders busy, and one between; but where both are many, not all of that at once. */
+/* One being filled for each object, one for each sender, and one between. Many senders are for a far line: they are all
+ * busy when something has been filled for each of them, so there they have to share. */
 static unsigned
 outlet_parts(unsigned objects, unsigned widest)
 {
-    unsigned all = objects + widest + 1, enough = objects + 3 > widest + 2 ? objects + 3 : widest + 2;
-
-    return all < enough ? all : enough;
+    if (widest < 4)
+        return objects + widest + 1;
+    return objects + 2 > widest + 1 ? objects + 2 : widest + 1;
 }
 
 int
