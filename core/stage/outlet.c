@@ -7,17 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "stage/part-pool.h"
+#include "stage/part-size.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum {
-    PART_STEPS = 10,       /* behind half of a store's part count the part size doubles with each tenth of it */
-    PART_UNIT = 1 << 20,   /* part sizes are multiples of this */
-};
-static const uint64_t part_ceiling = UINT64_C(1) << 30; /* it is held in memory */
 
 /* One part on its way to one store. */
 struct errand {
@@ -201,16 +196,6 @@ outlet_part_sizes(struct outlet *outlet)
     return 0;
 }
 
-/* One being filled for each object, one for each sender, and one between. Many senders are for a far line: they are all
- * busy when something has been filled for each of them, so there they have to share. */
-static unsigned
-outlet_parts(unsigned objects, unsigned widest)
-{
-    if (widest < 4)
-        return objects + widest + 1;
-    return objects + 2 > widest + 1 ? objects + 2 : widest + 1;
-}
-
 int
 outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct outlet **ret_outlet)
 {
@@ -235,7 +220,7 @@ outlet_new(struct storage *const *stores, size_t count, unsigned objects, struct
     rc = outlet_part_sizes(outlet);
     if (rc < 0)
         return rc;
-    parts = outlet_parts(objects, widest);
+    parts = part_count(objects, widest);
     outlet->parts = part_pool_new(parts, parts * outlet->part_size);
     for (size_t i = 0; i < count; i++) {
         rc = target_start(outlet, i);
@@ -317,20 +302,6 @@ object_free(struct outlet_object *object)
     free(object);
 }
 
-/* A size for the first parts with which a quarter of the hint fits into nine tenths of the parts: what compresses badly
- * has the growth. */
-static uint64_t
-object_part_base(const struct outlet *outlet, uint64_t size_hint)
-{
-    uint64_t most = outlet->part_max < part_ceiling ? outlet->part_max : part_ceiling;
-    uint64_t size = size_hint / 4 / (outlet->part_limit - outlet->part_limit / PART_STEPS);
-
-    if (size <= outlet->part_size)
-        return outlet->part_size;
-    size += PART_UNIT - size % PART_UNIT;
-    return size < most ? size : most;
-}
-
 int
 outlet_begin(struct outlet *outlet, const char *key, uint64_t size_hint, struct outlet_object **ret_object)
 {
@@ -342,7 +313,7 @@ outlet_begin(struct outlet *outlet, const char *key, uint64_t size_hint, struct 
     object->puts = mem_zalloc(outlet->count * sizeof *object->puts);
     object->pending = mem_zalloc(outlet->count * sizeof *object->pending);
     object->number = 1;
-    object->part_base = object_part_base(outlet, size_hint);
+    object->part_base = part_size_base(outlet->part_size, outlet->part_max, outlet->part_limit, size_hint);
     for (size_t i = 0; i < outlet->count; i++) {
         if (!outlet_alive(outlet, i, NULL))
             continue;
@@ -388,19 +359,6 @@ object_send(struct outlet_object *object, bool last)
     part_release(outlet->parts, part);
 }
 
-static uint64_t
-object_part_size(const struct outlet_object *object)
-{
-    const struct outlet *outlet = object->outlet;
-    uint32_t step = outlet->part_limit < PART_STEPS ? 1 : outlet->part_limit / PART_STEPS;
-    uint32_t first = step > 1 ? outlet->part_limit / 2 : 1;
-    uint64_t size = object->part_base;
-
-    for (uint32_t used = first; object->number > used && size <= outlet->part_max / 2; used += step)
-        size *= 2;
-    return size;
-}
-
 int
 outlet_write(struct outlet_object *object, const void *data, size_t len)
 {
@@ -409,7 +367,7 @@ outlet_write(struct outlet_object *object, const void *data, size_t len)
     int rc = 0;
 
     while (len > 0) {
-        size_t size = object_part_size(object), room;
+        size_t size = part_size_at(object->part_base, outlet->part_max, outlet->part_limit, object->number), room;
 
         if (object->part == NULL) {
             (void)pthread_mutex_lock(&outlet->lock);

@@ -272,8 +272,10 @@ s3_open(const struct s3_settings *settings, unsigned flags, struct s3 **ret_s3)
 }
 
 void
-s3_close(struct s3 *s3)
+s3_close(void *handle)
 {
+    struct s3 *s3 = handle;
+
     if (s3 == NULL)
         return;
     aws_credentials_free(s3->credentials);

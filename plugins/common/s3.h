@@ -58,7 +58,7 @@ struct s3 {
 /* ---- s3-client.c ---- */
 
 int s3_open(const struct s3_settings *settings, unsigned flags, struct s3 **ret_s3);
-void s3_close(struct s3 *s3);
+void s3_close(void *handle); /* NULL is fine */
 
 /* One pair of a query; value NULL: "name=". Sorted by name. */
 struct s3_query {
@@ -120,6 +120,13 @@ int s3_remove_many(void *handle, const char *const *keys, size_t count, unsigned
 int s3_sweep(void *handle, int64_t before_s, uint64_t *ret_count);
 int s3_thaw(void *handle, const char *key, int days, const char *tier);
 int s3_check(void *handle, struct pgcask_check *check);
+
+/* All of a plugin's struct but its name, options and open. */
+#define S3_CALLBACKS                                                                                                   \
+    .thread_model = PGCASK_THREADS_PARALLEL, .close = s3_close, .part_limits = s3_part_limits,                         \
+    .put_begin = s3_put_begin, .put_part = s3_put_part, .put_commit = s3_put_commit, .put_abort = s3_put_abort,        \
+    .get = s3_get, .stat = s3_stat, .list = s3_list, .remove = s3_remove, .sweep = s3_sweep, .thaw = s3_thaw,          \
+    .put_object = s3_put_object, .remove_many = s3_remove_many, .check = s3_check
 
 /* ---- s3-lifecycle.c, s3-thaw.c, for the glacier plugin ---- */
 

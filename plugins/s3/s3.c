@@ -25,12 +25,6 @@ open_bucket(const void *settings, unsigned flags, void **ret_handle)
     return rc;
 }
 
-static void
-close_bucket(void *handle)
-{
-    s3_close(handle);
-}
-
 static const struct pgcask_storage_plugin plugin = {
     PGCASK_STORAGE_INIT,
     .name = "s3",
@@ -39,24 +33,9 @@ static const struct pgcask_storage_plugin plugin = {
     .options = options,
     .option_count = ARRAY_LEN(options),
     .settings_size = sizeof(struct s3_settings),
-    .thread_model = PGCASK_THREADS_PARALLEL,
     .check_settings = s3_check_settings,
     .open = open_bucket,
-    .close = close_bucket,
-    .part_limits = s3_part_limits,
-    .put_begin = s3_put_begin,
-    .put_part = s3_put_part,
-    .put_commit = s3_put_commit,
-    .put_abort = s3_put_abort,
-    .get = s3_get,
-    .stat = s3_stat,
-    .list = s3_list,
-    .remove = s3_remove,
-    .sweep = s3_sweep,
-    .thaw = s3_thaw,
-    .put_object = s3_put_object,
-    .remove_many = s3_remove_many,
-    .check = s3_check,
+    S3_CALLBACKS,
 };
 
 PGCASK_REGISTER_STORAGE(plugin)
