@@ -223,13 +223,30 @@ grow(void *handle, struct upload *upload, uint64_t size)
     return rc;
 }
 
+/* Two writers have looked before either goes on; one that is alone goes on after ten seconds. */
+static void
+await_second_look(void)
+{
+    static int looked;
+    int seen = 0;
+
+    for (int i = 0; i < 1000 && seen < 2; i++) {
+        (void)pthread_mutex_lock(&lock);
+        if (i == 0)
+            looked++;
+        seen = looked;
+        (void)pthread_mutex_unlock(&lock);
+        (void)usleep(10000);
+    }
+}
+
 static int
 more_put_commit(void *opaque, void *opaque_upload, uint64_t size)
 {
     struct handle *handle = opaque;
     struct upload *upload = opaque_upload;
     const char *key = upload->object->key;
-    int taken;
+    int taken, rc;
 
     if (MORE == COMMIT_GROWS && is_called(key, "/looked-at"))
         return grow(handle, upload, size);
@@ -246,10 +263,12 @@ more_put_commit(void *opaque, void *opaque_upload, uint64_t size)
     if (taken)
         return exists(key);
     if (MORE == SEVERAL_WIN) {
-        (void)usleep(300000);
-        (void)pthread_mutex_lock(&lock);
+        await_second_look();
+        (void)pthread_mutex_lock(&lock); /* there is never a moment without the object */
         drop(handle, key);
+        rc = example_put_commit(opaque, opaque_upload, size);
         (void)pthread_mutex_unlock(&lock);
+        return rc;
     }
     return faulty_put_commit(handle, upload, size);
 }
