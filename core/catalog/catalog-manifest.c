@@ -35,19 +35,42 @@ repository_is_id(const char *id)
     return strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32;
 }
 
+static char *
+repository_text(const char *id)
+{
+    return mem_printf("{\n  \"format\": %d,\n  \"id\": \"%s\"\n}\n", REPOSITORY_FORMAT, id);
+}
+
+/* One request for what pgcask wrote itself, since that always has the same length; for anything else its size is asked
+ * first. */
+static int
+repository_read(struct storage *storage, const char *name, json_t **ret_json)
+{
+    CLEANUP_FREE char *like = repository_text("0123456789abcdef0123456789abcdef");
+    CLEANUP_BUF struct buf data = BUF_INIT(REPOSITORY_LIMIT_BYTES);
+    size_t len = strlen(like);
+    int rc = buf_reserve(&data, len);
+
+    if (rc == 0)
+        rc = storage_get(storage, LABEL_REPOSITORY, 0, data.data, len);
+    if (rc < 0 && (rc != PGCASK_FAILED || cancel_requested())) /* PGCASK_FAILED: perhaps it is shorter */
+        return cancel_or(rc);
+    if (rc == 0 && data.data[len - 1] == '\n' && json_read(name, data.data, len, ret_json) == 0)
+        return 0;
+    error_clear();
+    rc = storage_get_object(storage, LABEL_REPOSITORY, &data);
+    return rc < 0 ? rc : json_read(name, data.data, data.len, ret_json);
+}
+
 int
 catalog_repository(struct storage *storage, char **ret_id)
 {
-    CLEANUP_BUF struct buf data = BUF_INIT(REPOSITORY_LIMIT_BYTES);
     CLEANUP_JSON json_t *json = NULL;
     CLEANUP_FREE char *name = mem_printf("store '%s': object '%s'", storage_name(storage), LABEL_REPOSITORY);
     const char *id = NULL;
     int64_t format;
-    int rc = storage_get_object(storage, LABEL_REPOSITORY, &data);
+    int rc = repository_read(storage, name, &json);
 
-    if (rc < 0)
-        return rc;
-    rc = json_read(name, data.data, data.len, &json);
     if (rc < 0)
         return rc;
     rc = json_need_int(json, "format", 1, INT32_MAX, &format);
@@ -67,7 +90,7 @@ catalog_repository(struct storage *storage, char **ret_id)
 int
 catalog_repository_make(struct storage *storage, const char *id)
 {
-    CLEANUP_FREE char *text = mem_printf("{\n  \"format\": %d,\n  \"id\": \"%s\"\n}\n", REPOSITORY_FORMAT, id);
+    CLEANUP_FREE char *text = repository_text(id);
 
     return storage_put_object(storage, LABEL_REPOSITORY, text, strlen(text), true);
 }
