@@ -1,84 +1,20 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  * Reading a copy back: a good one is good, and one that lacks a member, a byte or a
- * bit is not, with keys and without. Written by the real chain into a store in
- * memory; pg_restore is a script.
+ * bit is not, with keys and without. pg_restore is a script. Cold copies:
+ * test-verify-cold.c.
  */
 #include "config.h"
 
 #include "pipeline/verify.h"
 
-#include <signal.h>
 #include <string.h>
 
 #include "base/cancel.h"
 #include "base/error.h"
-#include "unit-dir.h"
-#include "unit-member.h"
 #include "unit-talk.h"
+#include "unit-verify.h"
 #include "unit.h"
-
-enum { GLOBALS, MAIN, ROWS, MEMBERS, MAIN_BYTES = 300000 };
-
-static struct fake *fake;
-static struct manifest *manifest;
-static struct age_recipients *recipients;
-static struct age_identities *identities;
-static struct verify_spec spec;
-
-/* The manifest belongs to what is read. */
-static void
-commit(void)
-{
-    CLEANUP_FREE char *key = label_object("chain", RUN, LABEL_MANIFEST), *text = manifest_encode(spec.manifest);
-
-    (void)fake_text(fake, key, text);
-}
-
-static void
-write_backup(const struct age_recipients *whom)
-{
-    CLEANUP_FREE char *data = noise(MAIN_BYTES);
-    struct manifest_member *rows;
-
-    manifest = made_empty("chain", RUN);
-    (void)write_member(fake, manifest, whom, "globals.sql", ROLE_GLOBALS, NULL, "CREATE ROLE a;\n", 15);
-    (void)write_member(fake, manifest, whom, "shop.dump", ROLE_MAIN, "shop", data, MAIN_BYTES);
-    rows = write_member(fake, manifest, whom, "shop.public.t.dump", ROLE_TABLE, "shop", "", 0);
-    rows->schema = mem_strdup("public");
-    rows->table = mem_strdup("t");
-    if (whom != NULL)
-        age_recipients_list(whom, &manifest->recipients);
-    spec = (struct verify_spec){
-        .crew = crew_new(2, 1), .streams = 2, .storage = fake->storage, .manifest = manifest, .identities = identities,
-    };
-    commit();
-}
-
-static void
-setup(void)
-{
-    (void)signal(SIGPIPE, SIG_IGN); /* as main does */
-    dir_make();
-    recipients = age_recipients_new();
-    identities = age_identities_new();
-    ck_assert_int_eq(age_recipients_add(recipients, RECIPIENT), 0);
-    ck_assert_int_eq(age_identities_add(identities, IDENTITY), 0);
-    fake = fake_opened("one");
-    write_backup(recipients);
-    spec.deep = true;
-}
-
-static void
-teardown(void)
-{
-    crew_free(spec.crew);
-    manifest_free(manifest);
-    fake_free(fake);
-    age_recipients_free(recipients);
-    age_identities_free(identities);
-    dir_remove();
-}
 
 static void
 without_encryption(void)
@@ -89,13 +25,6 @@ without_encryption(void)
     fake = fake_opened("one");
     write_backup(NULL);
     spec.deep = true;
-}
-
-static int
-verify(enum verify_depth *ret_depth)
-{
-    commit();
-    return verify_copy(&spec, ret_depth);
 }
 
 static void
@@ -441,58 +370,6 @@ START_TEST(who_can_read_is_told_by_the_manifest)
 }
 END_TEST
 
-/* ---- cold ---- */
-
-static void
-freeze(size_t i)
-{
-    member_object(fake, manifest, i)->tier = PGCASK_TIER_COLD;
-}
-
-START_TEST(a_cold_copy_is_neither_good_nor_bad)
-{
-    enum verify_depth depth = VERIFY_CONFIRMED;
-
-    spec.deep = _i % 2 == 0;
-    freeze((size_t)_i / 2);
-    ck_assert_int_eq(verify(&depth), PGCASK_COLD);
-    ck_assert_int_eq(depth, VERIFY_CONFIRMED); /* untouched */
-    ck_assert(!verify_is_bad(PGCASK_COLD));
-    ck_assert_error_has("store 'one': 'chain/backup/" RUN "/");
-}
-END_TEST
-
-/* What can be read is read: cold members hide nothing of the others. */
-START_TEST(a_hot_member_that_is_bad_is_found_among_cold_ones)
-{
-    spec.streams = 1;
-    freeze(GLOBALS);
-    freeze(ROWS);
-    member_object(fake, manifest, MAIN)->data[MAIN_BYTES / 2] ^= 1;
-    ck_assert_int_eq(verify(NULL), ERROR_CORRUPT);
-}
-END_TEST
-
-START_TEST(a_cold_copy_is_confirmed_by_its_sizes)
-{
-    size_t gets;
-
-    for (size_t i = 0; i < MEMBERS; i++)
-        freeze(i);
-    commit();
-    gets = fake->gets;
-    ck_assert_msg(verify_confirm(&spec) == 0, "%s", error_text());
-    ck_assert_uint_eq(fake->gets, gets + 1); /* the manifest */
-    member_object(fake, manifest, (size_t)_i)->len--;
-    ck_assert_int_eq(verify_confirm(&spec), ERROR_CORRUPT);
-    ck_assert_error_has("the manifest says");
-    member_object(fake, manifest, (size_t)_i)->len++;
-    fake_drop(fake, member_object(fake, manifest, (size_t)_i)->key);
-    ck_assert_int_eq(verify_confirm(&spec), PGCASK_NOT_FOUND);
-    ck_assert_error_has("is missing");
-}
-END_TEST
-
 static Suite *
 verify_suite(void)
 {
@@ -501,7 +378,7 @@ verify_suite(void)
     TCase *cases[] = { copies, lists, keys };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        tcase_add_checked_fixture(cases[i], setup, teardown);
+        tcase_add_checked_fixture(cases[i], verify_setup, verify_teardown);
         tcase_set_timeout(cases[i], 60);
         suite_add_tcase(suite, cases[i]);
     }
@@ -519,9 +396,6 @@ verify_suite(void)
     tcase_add_loop_test(copies, a_copy_needs_its_own_manifest, 0, ARRAY_LEN(manifest_rows));
     tcase_add_loop_test(copies, a_store_that_does_not_answer_is_no_bad_copy, 0, 2);
     tcase_add_loop_test(copies, only_the_copy_itself_makes_it_bad, 0, ARRAY_LEN(bad_rows));
-    tcase_add_loop_test(copies, a_cold_copy_is_neither_good_nor_bad, 0, 2 * MEMBERS);
-    tcase_add_test(copies, a_hot_member_that_is_bad_is_found_among_cold_ones);
-    tcase_add_loop_test(copies, a_cold_copy_is_confirmed_by_its_sizes, 0, MEMBERS);
     tcase_add_loop_test(lists, pg_restore_has_to_read_archives, 0, ARRAY_LEN(list_rows));
     tcase_add_test(lists, a_corrupt_member_counts_more_than_its_listing);
     tcase_add_test(keys, who_can_read_is_told_by_the_manifest);
