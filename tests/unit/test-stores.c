@@ -232,7 +232,7 @@ START_TEST(the_id_of_a_faster_run_is_taken)
 {
     CLEANUP_STORES struct stores stores = { 0 };
 
-    fakes[0]->stated = other_run_is_faster;
+    fakes[0]->missed = other_run_is_faster;
     open_all(0, &stores);
     ck_assert_uint_eq(stores.len, STORES);
     ck_assert_str_eq(stores.repository, ID_B);

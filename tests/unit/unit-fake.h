@@ -34,6 +34,7 @@ struct fake {
     int refuse_code;                                       /* with this code; 0: PGCASK_FAILED */
     void (*listed)(struct fake *fake, const char *prefix); /* happens right behind a listing */
     void (*stated)(struct fake *fake, const char *key);    /* happens right behind a stat */
+    void (*missed)(struct fake *fake, const char *key);    /* happens right behind a get of what is not there */
     bool tells;        /* listings know the tier of each object */
     unsigned thaw_for; /* objects that are asked for are there when they were looked at so often */
     size_t gets, stats, lists, thaws, sweeps, opens, closes;
@@ -208,6 +209,8 @@ fake_get(void *handle, const char *key, uint64_t offset, void *data, size_t size
     fake->gets++;
     if (rc < 0)
         return rc;
+    if (object == NULL && fake->missed != NULL)
+        fake->missed(fake, key);
     if (object == NULL)
         return fake_missing(key);
     if (object->tier == PGCASK_TIER_COLD || object->tier == PGCASK_TIER_THAWING) {

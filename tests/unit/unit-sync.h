@@ -64,7 +64,7 @@ sync_setup(void)
     for (size_t i = 0; i < STORES; i++) {
         fakes[i] = fake_new();
         broken[i] = false;
-        (void)fake_text(fakes[i], LABEL_REPOSITORY, "{\"format\": 1, \"id\": \"" REPOSITORY "\"}");
+        (void)fake_text(fakes[i], LABEL_REPOSITORY, "{\n  \"format\": 1,\n  \"id\": \"" REPOSITORY "\"\n}\n");
     }
     options = (struct sync_options){ 0 };
 }
