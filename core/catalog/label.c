@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,13 @@ enum {
     JOB_LIMIT = 40,      /* as the config's section names */
     PART_LIMIT = 64,     /* bytes of one escaped part of a member's name */
     OBJECT_LIMIT = 240,  /* a file name may have 255 bytes nearly everywhere */
+    SYSTEM_LIMIT = 20,   /* digits of 64 bits */
+    WAL_GROUP_CHARS = 16, /* of a segment's name */
 };
 
 static const char job_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+static const char *const label_suffix[] = { [false] = ".zst", [true] = ".zst.age" };
+static const char digest_bytes[] = "0123456789abcdef";
 
 char *
 label_id(int64_t start_s, const char *job)
@@ -151,6 +156,110 @@ label_key_parse(const char *cluster, const char *key, struct label_key *ret_key)
     parsed.id = STEAL(id);
     *ret_key = parsed;
     return 0;
+}
+
+char *
+label_wals(const char *cluster)
+{
+    return mem_printf("%s/wal/", cluster);
+}
+
+char *
+label_wal_cluster(const char *cluster, const char *system_identifier)
+{
+    return mem_printf("%s/wal/%s/", cluster, system_identifier);
+}
+
+char *
+label_wal_group(const char *cluster, const char *system_identifier, const struct wal_name *name)
+{
+    CLEANUP_FREE char *file = wal_name_text(name);
+
+    if (name->file == WAL_HISTORY)
+        return label_wal_file(cluster, system_identifier, name);
+    return mem_printf("%s/wal/%s/%08" PRIX32 "/%.*s/", cluster, system_identifier, name->timeline, WAL_GROUP_CHARS,
+                      file);
+}
+
+char *
+label_wal_file(const char *cluster, const char *system_identifier, const struct wal_name *name)
+{
+    CLEANUP_FREE char *file = wal_name_text(name), *group = NULL;
+
+    if (name->file == WAL_HISTORY)
+        return mem_printf("%s/wal/%s/%s-", cluster, system_identifier, file);
+    group = label_wal_group(cluster, system_identifier, name);
+    return mem_printf("%s%s-", group, file);
+}
+
+char *
+label_wal(const char *cluster, const char *system_identifier, const struct wal_name *name, const char *digest,
+          bool sealed)
+{
+    CLEANUP_FREE char *file = label_wal_file(cluster, system_identifier, name);
+
+    return mem_printf("%s%s%s", file, digest, label_suffix[sealed]);
+}
+
+/* "<name>-<digest>.zst" */
+static int
+label_wal_parse_file(const char *text, struct label_wal *wal)
+{
+    const char *dash = strchr(text, '-'), *suffix;
+
+    if (dash == NULL || strspn(dash + 1, digest_bytes) != LABEL_DIGEST_CHARS)
+        return ERROR_CORRUPT;
+    suffix = dash + 1 + LABEL_DIGEST_CHARS;
+    wal->sealed = strcmp(suffix, label_suffix[true]) == 0;
+    if (!wal->sealed && strcmp(suffix, label_suffix[false]) != 0)
+        return ERROR_CORRUPT;
+    memcpy(wal->digest, dash + 1, LABEL_DIGEST_CHARS);
+    wal->file = mem_strndup(text, (size_t)(dash - text));
+    return wal_name_parse(wal->file, &wal->name) < 0 ? ERROR_CORRUPT : 0;
+}
+
+static int
+label_wal_parse_system(const char *text, struct label_wal *wal)
+{
+    size_t len = strspn(text, "0123456789");
+
+    if (len == 0 || len > SYSTEM_LIMIT || *text == '0' || text[len] != '/')
+        return ERROR_CORRUPT;
+    wal->system_identifier = mem_strndup(text, len);
+    return 0;
+}
+
+/* What the parts say is put together again: there is one key only for each of them. */
+int
+label_wal_parse(const char *cluster, const char *key, struct label_wal *ret_wal)
+{
+    CLEANUP_FREE char *prefix = label_wals(cluster), *again = NULL;
+    CLEANUP_LABEL_WAL struct label_wal wal = { 0 };
+
+    if (strncmp(key, prefix, strlen(prefix)) != 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not below '%s'", key, prefix);
+    if (label_wal_parse_system(key + strlen(prefix), &wal) < 0 || label_wal_parse_file(strrchr(key, '/') + 1, &wal) < 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not a file of the write-ahead log", key);
+    again = label_wal(cluster, wal.system_identifier, &wal.name, wal.digest, wal.sealed);
+    if (strcmp(again, key) != 0)
+        return error_set(ERROR_CORRUPT, "'%s' is not where that file of the write-ahead log belongs", key);
+    *ret_wal = wal;
+    wal = (struct label_wal){ 0 };
+    return 0;
+}
+
+void
+label_wal_free(struct label_wal *wal)
+{
+    free(wal->system_identifier);
+    free(wal->file);
+    *wal = (struct label_wal){ 0 };
+}
+
+void
+cleanup_label_wal(struct label_wal *wal)
+{
+    label_wal_free(wal);
 }
 
 static void

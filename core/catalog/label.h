@@ -6,15 +6,19 @@
  *   <cluster>/backup/<id>/<object>                      a member: <name>.zst or <name>.zst.age
  *   <cluster>/backup/<id>/manifest.json                 commit record, written last
  *   <cluster>/backup/<id>/verdict-<time>-good.json      outcome of a verify; also -bad
+ *   <cluster>/wal/<system identifier>/<timeline>/<16 of its name>/<name>-<digest>.zst     a WAL file; also .zst.age
+ *   <cluster>/wal/<system identifier>/<timeline>.history-<digest>.zst                     a timeline's history
  *   <cluster>/lease/<host>-<pid>-<random>.json          work in progress
  *   <cluster>/check/<host>-<pid>-<random>               written and removed again by 'pgcask check'
  *
- * An id is <UTC time>-<job>, such as 20261122T020000Z-daily.
+ * An id is <UTC time>-<job>, such as 20261122T020000Z-daily. The digest of a WAL file is that of its own bytes, so that
+ * two that PostgreSQL calls the same are two objects, and a look at the names tells.
  */
 #ifndef PGCASK_CATALOG_LABEL_H
 #define PGCASK_CATALOG_LABEL_H
 
 #include "base/buf.h"
+#include "pg/wal-name.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +49,30 @@ struct label_key {
 };
 /* ERROR_CORRUPT for a key that is none of ours. */
 int label_key_parse(const char *cluster, const char *key, struct label_key *ret_key);
+
+/* ---- WAL ---- */
+enum { LABEL_DIGEST_CHARS = 32 }; /* XXH3-128, without the name of the algorithm */
+char *label_wals(const char *cluster);                                         /* "<cluster>/wal/" */
+char *label_wal_cluster(const char *cluster, const char *system_identifier);   /* "<cluster>/wal/<identifier>/" */
+/* Where the file and its neighbours are: the segments of 4 GiB of log; for a history only its own. */
+char *label_wal_group(const char *cluster, const char *system_identifier, const struct wal_name *name);
+/* What the keys of this file begin with, whatever its content. */
+char *label_wal_file(const char *cluster, const char *system_identifier, const struct wal_name *name);
+char *label_wal(const char *cluster, const char *system_identifier, const struct wal_name *name, const char *digest,
+                bool sealed);
+
+struct label_wal {
+    char *system_identifier;
+    char *file; /* as PostgreSQL calls it */
+    struct wal_name name;
+    char digest[LABEL_DIGEST_CHARS + 1];
+    bool sealed;
+};
+/* ERROR_CORRUPT for a key that is none of ours. */
+int label_wal_parse(const char *cluster, const char *key, struct label_wal *ret_wal);
+void label_wal_free(struct label_wal *wal);
+void cleanup_label_wal(struct label_wal *wal);
+#define CLEANUP_LABEL_WAL __attribute__((cleanup(cleanup_label_wal)))
 
 /* A file name for a member: bytes other than letters, digits, '_' and '-' become %XX, long ones are cut, and it is
  * made different from all in `taken`, to which it is added. `parts` ends with NULL; a '.' comes between them. */

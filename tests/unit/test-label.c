@@ -261,11 +261,96 @@ START_TEST(an_object_is_a_plain_file_name)
 }
 END_TEST
 
+/* ---- WAL ---- */
+
+#define SYSTEM "7301234567890123456"
+#define DIGEST "0123456789abcdef0123456789abcdef"
+#define SEGMENT "000000020000001A000000FF"
+
+static const struct wal_row {
+    const char *key;
+    const char *file; /* NULL: refused */
+    bool sealed;
+} wal_rows[] = {
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-" DIGEST ".zst", SEGMENT, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-" DIGEST ".zst.age", SEGMENT, true },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT ".partial-" DIGEST ".zst", SEGMENT ".partial", false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT ".00000028.backup-" DIGEST ".zst.age",
+      SEGMENT ".00000028.backup", true },
+    { "chain/wal/" SYSTEM "/00000002.history-" DIGEST ".zst", "00000002.history", false },
+    { "chain/wal/1/00000002.history-" DIGEST ".zst.age", "00000002.history", true },
+    { "chain/wal/" SYSTEM "/00000003/000000020000001A/" SEGMENT "-" DIGEST ".zst", NULL, false }, /* not its */
+    { "chain/wal/" SYSTEM "/00000002/000000020000001B/" SEGMENT "-" DIGEST ".zst", NULL, false }, /* nor its */
+    { "chain/wal/" SYSTEM "/00000002/" SEGMENT "-" DIGEST ".zst", NULL, false },
+    { "chain/wal/" SYSTEM "/" SEGMENT "-" DIGEST ".zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/x/" SEGMENT "-" DIGEST ".zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-" DIGEST, NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-" DIGEST ".zst.gpg", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-" DIGEST "0.zst", NULL, false }, /* 33 digits */
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-0123456789abcdef.zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT "-0123456789ABCDEF0123456789ABCDEF.zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/" SEGMENT ".zst", NULL, false },
+    { "chain/wal/" SYSTEM "/00000002/000000020000001A/", NULL, false },
+    { "chain/wal/" SYSTEM "/", NULL, false },
+    { "chain/wal/" SYSTEM, NULL, false },
+    { "chain/wal/0/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal/01/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal/-1/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal/123456789012345678901/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal//00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/wal/", NULL, false },
+    { "chain/wal/00000002.history-" DIGEST ".zst", NULL, false },
+    { "other/wal/" SYSTEM "/00000002.history-" DIGEST ".zst", NULL, false },
+    { "chain/backup/" ID "/manifest.json", NULL, false },
+    { "", NULL, false },
+};
+
+START_TEST(a_wal_file_has_one_key_and_no_other_is_taken)
+{
+    const struct wal_row *row = &wal_rows[_i];
+    CLEANUP_LABEL_WAL struct label_wal wal = { 0 };
+    CLEANUP_FREE char *again = NULL, *prefix = NULL;
+    int rc = label_wal_parse("chain", row->key, &wal);
+
+    if (row->file == NULL) {
+        ck_assert_int_eq(rc, ERROR_CORRUPT);
+        ck_assert_ptr_null(wal.file);
+        ck_assert_str_ne(error_text(), "");
+        return;
+    }
+    ck_assert_msg(rc == 0, "%s", error_text());
+    ck_assert_str_eq(wal.file, row->file);
+    ck_assert_str_eq(wal.digest, DIGEST);
+    ck_assert_int_eq(wal.sealed, row->sealed);
+    again = label_wal("chain", wal.system_identifier, &wal.name, wal.digest, wal.sealed);
+    ck_assert_str_eq(again, row->key);
+    prefix = label_wal_file("chain", wal.system_identifier, &wal.name);
+    ck_assert_int_eq(strncmp(prefix, row->key, strlen(prefix)), 0);
+}
+END_TEST
+
+START_TEST(wal_is_laid_out_as_format_1_says)
+{
+    static const struct wal_name segment = { .file = WAL_SEGMENT, .timeline = 2, .log = 0x1A, .piece = 0xFF };
+    static const struct wal_name history = { .file = WAL_HISTORY, .timeline = 2 };
+    CLEANUP_FREE char *wals = label_wals("chain"), *cluster = label_wal_cluster("chain", SYSTEM);
+    CLEANUP_FREE char *group = label_wal_group("chain", SYSTEM, &segment);
+    CLEANUP_FREE char *histories = label_wal_group("chain", SYSTEM, &history);
+
+    ck_assert_str_eq(wals, "chain/wal/");
+    ck_assert_str_eq(cluster, "chain/wal/" SYSTEM "/");
+    ck_assert_str_eq(group, "chain/wal/" SYSTEM "/00000002/000000020000001A/");
+    ck_assert_str_eq(histories, "chain/wal/" SYSTEM "/00000002.history-");
+}
+END_TEST
+
 static Suite *
 label_suite(void)
 {
     Suite *suite = suite_create("label");
     TCase *ids = tcase_create("ids"), *keys = tcase_create("keys"), *names = tcase_create("names");
+    TCase *wal = tcase_create("wal");
 
     tcase_add_loop_test(ids, an_id_is_a_time_and_a_job_and_nothing_else, 0, ARRAY_LEN(id_rows));
     tcase_add_test(ids, an_id_comes_back_as_it_was_made);
@@ -279,6 +364,9 @@ label_suite(void)
     tcase_add_test(names, the_longest_name_is_still_one);
     tcase_add_loop_test(names, an_object_is_a_plain_file_name, 0, ARRAY_LEN(object_rows));
     suite_add_tcase(suite, names);
+    tcase_add_loop_test(wal, a_wal_file_has_one_key_and_no_other_is_taken, 0, ARRAY_LEN(wal_rows));
+    tcase_add_test(wal, wal_is_laid_out_as_format_1_says);
+    suite_add_tcase(suite, wal);
     return suite;
 }
 
