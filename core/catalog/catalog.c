@@ -251,8 +251,10 @@ catalog_tells_tiers(const struct catalog *catalog, size_t store)
 /* ---- choosing ---- */
 
 int
-catalog_latest(const struct catalog *catalog, const char *job, const char *database, struct catalog_backup **ret_backup)
+catalog_latest(const struct catalog *catalog, const char *kind, const char *job, const char *database,
+               struct catalog_backup **ret_backup)
 {
+    CLEANUP_FREE char *of_kind = kind && strcmp(kind, KIND_DUMP) != 0 ? mem_printf(" of kind '%s'", kind) : mem_strdup("");
     CLEANUP_FREE char *of_job = job ? mem_printf(" of job '%s'", job) : mem_strdup("");
     CLEANUP_FREE char *with_database = database ? mem_printf(" with database '%s'", database) : mem_strdup("");
 
@@ -270,12 +272,13 @@ catalog_latest(const struct catalog *catalog, const char *job, const char *datab
             log_slot_warn("passing over that backup");
             continue;
         }
-        if (!manifest_is_full(manifest) || (database != NULL && manifest_database(manifest, database) == NULL))
+        if (!manifest_is_full(manifest) || (kind != NULL && strcmp(manifest->kind, kind) != 0) ||
+            (database != NULL && manifest_database(manifest, database) == NULL))
             continue;
         *ret_backup = backup;
         return 0;
     }
-    (void)error_set(ERROR_USAGE, "cluster '%s' has no full backup%s%s", catalog->cluster, of_job, with_database);
+    (void)error_set(ERROR_USAGE, "cluster '%s' has no full backup%s%s%s", catalog->cluster, of_kind, of_job, with_database);
     return error_hint(ERROR_USAGE, "'pgcask list' shows what there is");
 }
 
@@ -286,7 +289,7 @@ catalog_find(const struct catalog *catalog, const char *id, const char *job, str
     int rc;
 
     if (strcmp(id, "latest") == 0)
-        return catalog_latest(catalog, job, NULL, ret_backup);
+        return catalog_latest(catalog, NULL, job, NULL, ret_backup);
     rc = label_id_parse(id, NULL, NULL);
     if (rc < 0)
         return rc;

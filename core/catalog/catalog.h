@@ -96,8 +96,9 @@ int catalog_fetch(struct storage *storage, const char *repository, const char *c
 /* By id, or "latest": the newest that holds everything of its databases and whose newest verdict is not bad; `job`
  * (may be NULL) limits it to that job. ERROR_USAGE when there is none. */
 int catalog_find(const struct catalog *catalog, const char *id, const char *job, struct catalog_backup **ret_backup);
-/* The same for "latest", of those that hold `database` (NULL: any). */
-int catalog_latest(const struct catalog *catalog, const char *job, const char *database, struct catalog_backup **ret_backup);
+/* The same for "latest", of that kind (NULL: any), of those that hold `database` (NULL: any; only dumps tell). */
+int catalog_latest(const struct catalog *catalog, const char *kind, const char *job, const char *database,
+                   struct catalog_backup **ret_backup);
 /* The newest of `job` with a good verdict that is older than `before_s` and of the same content and selection; NULL: none. */
 struct catalog_backup *catalog_last_good(const struct catalog *catalog, const char *job, int64_t before_s,
                                          const char *content, bool selection);

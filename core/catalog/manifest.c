@@ -4,6 +4,7 @@
 #include "catalog/manifest.h"
 
 #include "catalog/label.h"
+#include "catalog/manifest-base.h"
 
 #include "base/clock.h"
 #include "base/digest.h"
@@ -28,6 +29,7 @@ member_free(struct manifest_member *member)
     free(member->database);
     free(member->schema);
     free(member->table);
+    free(member->tablespace);
     free(member->plain_digest);
     free(member->stored_digest);
     free(member->header_digest);
@@ -67,6 +69,7 @@ manifest_free(struct manifest *manifest)
     free(manifest->tool);
     free(manifest->dump_version);
     free(manifest->server_text);
+    manifest_base_free(manifest->base);
     free(manifest);
 }
 
@@ -110,6 +113,8 @@ encode_member(const struct manifest_member *member)
         (void)json_object_set_new(json, "schema", json_text(member->schema));
         (void)json_object_set_new(json, "table", json_text(member->table));
     }
+    if (member->tablespace != NULL)
+        (void)json_object_set_new(json, "tablespace", json_text(member->tablespace));
     (void)json_object_set_new(json, "stages", member->sealed ? json_pack("[s,s]", "zstd", "age") : json_pack("[s]", "zstd"));
     (void)json_object_set_new(json, "plain_size", json_integer((json_int_t)member->plain_size));
     (void)json_object_set_new(json, "plain_digest", json_text(member->plain_digest));
@@ -158,6 +163,7 @@ encode_arrays(const struct manifest *manifest, json_t *json)
 static const struct {
     const char *key;
     size_t offset;
+    bool of_dump; /* other kinds have none */
 } text_fields[] = {
     { "repository", offsetof(struct manifest, repository) },
     { "cluster", offsetof(struct manifest, cluster) },
@@ -167,7 +173,7 @@ static const struct {
     { "kind", offsetof(struct manifest, kind) },
     { "content", offsetof(struct manifest, content) },
     { "tool", offsetof(struct manifest, tool) },
-    { "dump_version", offsetof(struct manifest, dump_version) },
+    { "dump_version", offsetof(struct manifest, dump_version), true },
     { "server_text", offsetof(struct manifest, server_text) },
 };
 
@@ -187,11 +193,14 @@ manifest_encode(const struct manifest *manifest)
 
     (void)json_object_set_new(json, "format", json_integer(MANIFEST_FORMAT));
     for (size_t i = 0; i < ARRAY_LEN(text_fields); i++)
-        (void)json_object_set_new(json, text_fields[i].key, json_text(*text_field((struct manifest *)manifest, i)));
+        if (!text_fields[i].of_dump || manifest->base == NULL)
+            (void)json_object_set_new(json, text_fields[i].key, json_text(*text_field((struct manifest *)manifest, i)));
     (void)json_object_set_new(json, "selection", json_boolean(manifest->selection));
     (void)json_object_set_new(json, "server_version", json_integer(manifest->server_version));
     (void)json_object_set_new(json, "started", json_string(started));
     (void)json_object_set_new(json, "finished", json_string(finished));
+    if (manifest->base != NULL)
+        (void)json_object_set_new(json, "base", manifest_base_encode(manifest->base));
     encode_arrays(manifest, json);
     canonical = json_canonical(json);
     digest = digest_of(DIGEST_SHA256, canonical, strlen(canonical));
@@ -266,7 +275,7 @@ decode_sealed(const json_t *json, struct manifest_member *member)
 static int
 decode_member(const json_t *json, struct manifest_member *member)
 {
-    const char *database, *schema, *table;
+    const char *database, *schema, *table, *tablespace;
     int rc = take_text(json, "name", &member->name);
 
     if (rc == 0)
@@ -281,11 +290,14 @@ decode_member(const json_t *json, struct manifest_member *member)
         rc = json_want_string(json, "schema", &schema);
     if (rc == 0)
         rc = json_want_string(json, "table", &table);
+    if (rc == 0)
+        rc = json_want_string(json, "tablespace", &tablespace);
     if (rc < 0)
         return rc;
     member->database = database ? mem_strdup(database) : NULL;
     member->schema = schema ? mem_strdup(schema) : NULL;
     member->table = table ? mem_strdup(table) : NULL;
+    member->tablespace = tablespace ? mem_strdup(tablespace) : NULL;
     if (strcmp(member->role, ROLE_TABLE) == 0 && (database == NULL || schema == NULL || table == NULL))
         return error_set(ERROR_CORRUPT, "a table's member does not name database, schema and table");
     if (strcmp(member->role, ROLE_TABLE) != 0 && (schema != NULL || table != NULL))
@@ -380,10 +392,12 @@ decode_top(const json_t *json, struct manifest *manifest)
 {
     const char *time;
     int64_t version;
-    int rc = 0;
+    const json_t *base = json_object_get(json, "base");
+    int rc = base != NULL ? manifest_base_decode(base, &manifest->base) : 0;
 
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(text_fields); i++)
-        rc = take_text(json, text_fields[i].key, text_field(manifest, i));
+        if (!text_fields[i].of_dump || base == NULL)
+            rc = take_text(json, text_fields[i].key, text_field(manifest, i));
     if (rc == 0)
         rc = label_id_parse(manifest->id, NULL, NULL) < 0 ? ERROR_CORRUPT : 0;
     if (rc == 0)
@@ -400,7 +414,9 @@ decode_top(const json_t *json, struct manifest *manifest)
         rc = json_need_string(json, "finished", &time);
     if (rc == 0)
         rc = clock_parse_iso(time, &manifest->finished_s);
-    return rc < 0 ? rc : decode_arrays(json, manifest);
+    if (rc == 0)
+        rc = decode_arrays(json, manifest);
+    return rc < 0 ? rc : manifest_base_check(manifest);
 }
 
 int
@@ -428,61 +444,4 @@ manifest_decode(const char *name, const void *data, size_t len, struct manifest 
         return error_context(ERROR_CORRUPT, "%s", name);
     *ret_manifest = STEAL(manifest);
     return 0;
-}
-
-/* ---- looking things up ---- */
-
-static bool
-matches(const char *wanted, const char *seen)
-{
-    return wanted == NULL || (seen != NULL && strcmp(wanted, seen) == 0);
-}
-
-const struct manifest_member *
-manifest_find(const struct manifest *manifest, const char *role, const char *database, const char *schema,
-              const char *table)
-{
-    for (size_t i = 0; i < manifest->member_count; i++) {
-        const struct manifest_member *member = &manifest->members[i];
-
-        if (matches(role, member->role) && matches(database, member->database) && matches(schema, member->schema) &&
-            matches(table, member->table))
-            return member;
-    }
-    return NULL;
-}
-
-const struct manifest_database *
-manifest_database(const struct manifest *manifest, const char *name)
-{
-    for (size_t i = 0; i < manifest->database_count; i++)
-        if (strcmp(manifest->databases[i].name, name) == 0)
-            return &manifest->databases[i];
-    return NULL;
-}
-
-uint64_t
-manifest_plain_size(const struct manifest *manifest)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < manifest->member_count; i++)
-        sum += manifest->members[i].plain_size;
-    return sum;
-}
-
-uint64_t
-manifest_stored_size(const struct manifest *manifest)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < manifest->member_count; i++)
-        sum += manifest->members[i].stored_size;
-    return sum;
-}
-
-bool
-manifest_is_full(const struct manifest *manifest)
-{
-    return strcmp(manifest->content, "all") == 0 && !manifest->selection;
 }

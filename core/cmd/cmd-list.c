@@ -12,9 +12,12 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "catalog/manifest-base.h"
+#include "pg/wal-name.h"
 #include "pipeline/repo.h"
 #include "pipeline/thaw.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +38,17 @@ static const char *const state_words[] = {
     [CATALOG_BAD] = "bad",
 };
 
+/* "all at 1:0/2000028", timeline and start; and on which one an incremental backup builds. */
+static char *
+list_base(const struct manifest_base *base)
+{
+    CLEANUP_FREE char *start = wal_lsn_text(base->start_lsn);
+
+    if (base->parent != NULL)
+        return mem_printf("all at %" PRIu32 ":%s, on top of %s", base->timeline, start, base->parent);
+    return mem_printf("all at %" PRIu32 ":%s", base->timeline, start);
+}
+
 /* "shop,wiki"; too many to be read are counted. */
 static char *
 list_databases(const struct manifest *manifest)
@@ -42,6 +56,8 @@ list_databases(const struct manifest *manifest)
     CLEANUP_STRV struct strv names = { 0 };
     CLEANUP_FREE char *list = NULL;
 
+    if (manifest->base != NULL)
+        return list_base(manifest->base);
     for (size_t i = 0; i < manifest->database_count; i++)
         strv_add(&names, manifest->databases[i].name);
     list = strv_join(&names, ",");
@@ -164,6 +180,8 @@ list_json(const struct repo *repo, const struct catalog_backup *backup, const st
     (void)json_object_set_new(row, "plain_size", json_integer((json_int_t)manifest_plain_size(manifest)));
     (void)json_object_set_new(row, "stored_size", json_integer((json_int_t)manifest_stored_size(manifest)));
     (void)json_object_set_new(row, "databases", databases);
+    if (manifest->base != NULL)
+        (void)json_object_set_new(row, "base", manifest_base_encode(manifest->base));
     (void)json_object_set_new(row, "state", json_text(state_words[catalog_state(backup)]));
     (void)json_object_set_new(row, "stores", stores);
     list_missing(repo, backup, &lacking);

@@ -9,9 +9,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/parse.h"
+#include "pg/wal-name.h"
 #include "pipeline/repo.h"
 #include "pipeline/thaw.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,12 +48,12 @@ show_line(const char *format, ...)
 static void
 show_members(const struct manifest *manifest)
 {
-    show_line("\n%-44s %-10s %10s %10s\n", "MEMBER", "ROLE", "PLAIN", "STORED");
+    show_line("\n%-44s %-15s %10s %10s\n", "MEMBER", "ROLE", "PLAIN", "STORED");
     for (size_t i = 0; i < manifest->member_count; i++) {
         const struct manifest_member *member = &manifest->members[i];
         CLEANUP_FREE char *plain = format_size(member->plain_size), *stored = format_size(member->stored_size);
 
-        show_line("%-44s %-10s %10s %10s\n", member->object, member->role, plain, stored);
+        show_line("%-44s %-15s %10s %10s\n", member->object, member->role, plain, stored);
     }
 }
 
@@ -104,6 +106,32 @@ show_copies(const struct repo *repo, const struct catalog_backup *backup, const 
 }
 
 static void
+show_base(const struct manifest_base *base)
+{
+    CLEANUP_FREE char *start = wal_lsn_text(base->start_lsn), *stop = wal_lsn_text(base->stop_lsn);
+
+    show_line("needs WAL:   %s to %s on timeline %" PRIu32 ", %s\n", start, stop, base->timeline,
+              base->wal_included ? "taken along" : "in the archive");
+    if (base->bad_pages > 0)
+        show_line("BAD PAGES:   %" PRId64 " had a wrong checksum when they were read\n", base->bad_pages);
+    for (size_t i = 0; i < base->len; i++)
+        show_line("tablespace:  %s (%s on the server)\n", base->tablespaces[i].oid, base->tablespaces[i].location);
+}
+
+static void
+show_kind(const struct manifest *manifest)
+{
+    const struct manifest_base *base = manifest->base;
+
+    if (base == NULL)
+        show_line("kind:        %s, content %s%s\n", manifest->kind, manifest->content,
+                  manifest->selection ? ", a selection of tables" : "");
+    else
+        show_line("kind:        %s, %s%s%s\n", manifest->kind, base->parent ? "incremental, on top of " : "full",
+                  base->parent ? base->parent : "", base->standby ? ", read from a standby" : "");
+}
+
+static void
 show_text(const struct repo *repo, const struct catalog_backup *backup, const struct manifest *manifest)
 {
     CLEANUP_FREE char *started = clock_iso(manifest->started_s), *finished = clock_iso(manifest->finished_s);
@@ -113,13 +141,14 @@ show_text(const struct repo *repo, const struct catalog_backup *backup, const st
 
     show_line("backup:      %s\ncluster:     %s (system identifier %s)\njob:         %s\n", manifest->id,
                  manifest->cluster, manifest->system_identifier, manifest->job);
-    show_line("kind:        %s, content %s%s\n", manifest->kind, manifest->content,
-                 manifest->selection ? ", a selection of tables" : "");
+    show_kind(manifest);
     show_line("begun:       %s\nfinished:    %s (%s)\n", started, finished, took);
-    show_line("server:      PostgreSQL %s, dumped by pg_dump %s and %s\n", manifest->server_text,
-                 manifest->dump_version, manifest->tool);
+    show_line("server:      PostgreSQL %s, %s%s%s%s\n", manifest->server_text, manifest->dump_version ? "dumped by pg_dump " : "read by ",
+              manifest->dump_version ? manifest->dump_version : "", manifest->dump_version ? " and " : "", manifest->tool);
     show_line("encrypted:   %s\n", manifest->recipients.len > 0 ? recipients : "no");
     show_copies(repo, backup, manifest);
+    if (manifest->base != NULL)
+        show_base(manifest->base);
     for (size_t i = 0; i < manifest->database_count; i++) {
         CLEANUP_FREE char *size = format_size(manifest->databases[i].size);
 

@@ -3,6 +3,8 @@
 
 #include "pg/conn.h"
 
+#include "pg/conn-private.h"
+
 #include "base/cancel.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -23,8 +25,7 @@ struct pg_conn {
     char state[6]; /* SQLSTATE of the last refusal */
 };
 
-/* libpq's message on one line. */
-static char *
+char *
 pg_words(const char *message)
 {
     char *words = mem_strdup(message), *end = words;
@@ -62,6 +63,7 @@ pg_cancel_hook(void *ctx)
 
 static const char password_hint[] = "check user and password of the cluster (password, password_file, password_env or "
                                     "password_command in [cluster …])";
+static const char replication_hint[] = "base backups and streamed WAL need a role that may replicate: ALTER ROLE … REPLICATION";
 static const char down_hint[] = "is the server running, and are host and port in conninfo right?";
 
 /* What the server or libpq says, and the cure; the first row that fits counts. */
@@ -69,6 +71,15 @@ static const struct {
     const char *words, *more; /* both are in the message; NULL: the first alone */
     const char *hint;
 } connect_hints[] = {
+    { "no pg_hba.conf entry for replication", NULL,
+      "replication connections need a line of their own in pg_hba.conf, such as 'host replication ROLE ADDRESS "
+      "scram-sha-256', and then SELECT pg_reload_conf()" },
+    { "must be superuser or replication role", NULL, replication_hint },
+    { "permission denied to start WAL sender", NULL, replication_hint },
+    { "max_wal_senders", NULL,
+      "all WAL senders are taken (pg_stat_replication shows by whom): raise max_wal_senders, which needs a restart" },
+    { "unsupported startup parameter", "replication",
+      "conninfo leads to a connection pooler, which passes no replication connections: name the server itself" },
     { "eer authentication failed", NULL,
       "peer wants the operating system user of that name: run pgcask as that user, map it in pg_ident.conf, or use "
       "host=127.0.0.1 with password_file" },
@@ -93,7 +104,7 @@ pg_notice(void *ctx, const char *message)
     log_debug("PostgreSQL: %s", words);
 }
 
-static int
+int
 pg_connect_failed(PGconn *pq)
 {
     CLEANUP_FREE char *words = pg_words(PQerrorMessage(pq));

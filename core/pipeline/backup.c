@@ -2,7 +2,7 @@
  *
  * The order of things, which is what makes a backup safe:
  *
- *   lock ─► stores, leases, sweep ─► dump ─► manifest (from here on it exists) ─► read back ─► verdict
+ *   lock ─► stores, leases, sweep ─► members ─► manifest (from here on it exists) ─► read back ─► verdict
  *
  * Killed before the manifest, nothing is visible; killed after it, the backup is
  * whole but has no verdict yet.
@@ -10,6 +10,8 @@
 #include "config.h"
 
 #include "pipeline/backup.h"
+
+#include "pipeline/backup-private.h"
 
 #include "base/cancel.h"
 #include "base/clock.h"
@@ -21,155 +23,90 @@
 #include "catalog/catalog.h"
 #include "catalog/label.h"
 #include "pipeline/claim.h"
-#include "pipeline/databases.h"
-#include "pipeline/dump.h"
 #include "pipeline/keys.h"
 #include "pipeline/ledger.h"
-#include "pipeline/stores.h"
 #include "pipeline/verify.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct backup {
-    const struct config *config;
-    const struct config_item *job, *cluster;
-    const struct backup_options *options;
-    struct age_recipients *recipients;
-    struct age_identities *identities;
-    struct stores stores;
-    struct outlet *outlet;
-    struct crew *crew;
-    struct pg_conn *conn; /* to conninfo's own database */
-    struct dump_run dump;
-    struct manifest *manifest;
-    char *id, *lease;
-    bool *offered;  /* stores that were given the manifest; NULL: not that far */
-    bool committed; /* at least one store has the manifest */
-    size_t bad;     /* stores whose copy could not be verified */
-};
+static const struct backup_kind *
+backup_kind(const char *name)
+{
+    return strcmp(name, KIND_BASE) == 0 ? &backup_kind_base : &backup_kind_dump;
+}
 
 static void
 backup_free(struct backup *backup)
 {
-    pg_close(backup->conn);
+    backup->kind->close(backup);
     free(backup->offered);
     outlet_free(backup->outlet);
     crew_free(backup->crew);
     stores_close(&backup->stores);
     age_recipients_free(backup->recipients);
     age_identities_free(backup->identities);
-    pg_tools_free(backup->dump.tools);
-    strv_free(&backup->dump.taken);
+    strv_free(&backup->writing.taken);
     manifest_free(backup->manifest);
     free(backup->lease);
     free(backup->id);
-}
-
-static const char *
-backup_pick(const char *given, const char *configured)
-{
-    return given ? given : configured;
-}
-
-static struct dump_selection
-backup_selection(const struct backup *backup)
-{
-    const struct config_job *job = backup->job->job;
-    const struct dump_selection *given = &backup->options->selection;
-
-    return (struct dump_selection){
-        .content = backup_pick(given->content, job->content),
-        .tables = backup_pick(given->tables, job->tables),
-        .exclude_tables = backup_pick(given->exclude_tables, job->exclude_tables),
-        .exclude_table_data = backup_pick(given->exclude_table_data, job->exclude_table_data),
-        .table_size = job->table_size,
-    };
-}
-
-/* Connect, and find programs that can dump this server. */
-static int
-backup_source(struct backup *backup)
-{
-    const struct config_cluster *cluster = backup->cluster->cluster;
-    struct dump_run *dump = &backup->dump;
-    struct pg_tools_spec spec = {
-        .exec = cluster->exec,
-        .bindir = cluster->bindir,
-        .conninfo = cluster->exec_conninfo ? cluster->exec_conninfo : cluster->conninfo,
-        .password = cluster->password,
-    };
-    int rc;
-
-    dump->config = backup->config;
-    dump->job = backup->job->job;
-    dump->server = (struct pg_server){ cluster->conninfo, cluster->password };
-    dump->lock_timeout_ms = cluster->lock_timeout;
-    dump->selection = backup_selection(backup);
-    dump->recipients = backup->recipients;
-    dump->cluster = backup->cluster->name;
-    dump->streams = (unsigned)backup->config->workers;
-    rc = pg_connect(&dump->server, NULL, &backup->conn);
-    if (rc < 0)
-        return rc;
-    dump->maintenance = backup->conn;
-    spec.server_version = pg_server_version(backup->conn);
-    return pg_tools_find(&spec, &dump->tools);
 }
 
 static int
 backup_manifest_start(struct backup *backup)
 {
     struct manifest *manifest = manifest_new();
-    const struct dump_selection *selection = &backup->dump.selection;
-    int rc;
 
-    backup->manifest = backup->dump.manifest = manifest;
+    backup->manifest = backup->writing.manifest = manifest;
     manifest->repository = mem_strdup(backup->stores.repository);
     manifest->cluster = mem_strdup(backup->cluster->name);
     manifest->id = mem_strdup(backup->id);
     manifest->job = mem_strdup(backup->job->name);
-    manifest->kind = mem_strdup(backup->job->job->kind);
-    manifest->content = mem_strdup(selection->content);
-    manifest->selection = selection->tables != NULL || selection->exclude_tables != NULL ||
-                          selection->exclude_table_data != NULL;
+    manifest->kind = mem_strdup(backup->kind->name);
     manifest->tool = mem_strdup("pgcask " PACKAGE_VERSION);
-    manifest->dump_version = mem_strdup(pg_tools_version(backup->dump.tools));
-    manifest->server_version = pg_server_version(backup->conn);
-    manifest->server_text = mem_strdup(PQparameterStatus(pg_raw(backup->conn), "server_version"));
     manifest->started_s = clock_now_s();
     if (backup->recipients != NULL)
         age_recipients_list(backup->recipients, &manifest->recipients);
-    rc = pg_value(backup->conn, "SELECT system_identifier FROM pg_control_system()", NULL, 0,
-                  &manifest->system_identifier);
+    return backup->kind->describe(backup);
+}
+
+static int
+backup_open_stores(struct backup *backup)
+{
+    CLEANUP_STRV struct strv names = { 0 };
+    int rc;
+
+    option_words(backup->job->job->stores, &names);
+    rc = stores_open(backup->config, &names, 0, &backup->stores);
+    for (size_t i = 0; rc == 0 && i < backup->stores.len; i++)
+        stores_sweep(backup->stores.items[i], backup->cluster->name);
     return rc;
 }
 
 static int
 backup_prepare(struct backup *backup)
 {
-    CLEANUP_STRV struct strv names = { 0 };
+    struct writing *writing = &backup->writing;
     int rc = keys_recipients(backup->config, &backup->recipients);
 
+    writing->recipients = backup->recipients;
+    writing->cluster = backup->cluster->name;
+    writing->streams = (unsigned)backup->config->workers;
+    writing->pieces = writing->streams + 1;
     if (rc == 0)
         rc = keys_identities(backup->config, true, &backup->identities);
     if (rc == 0)
-        rc = backup_source(backup);
+        rc = backup->kind->open(backup);
+    if (rc == 0)
+        rc = backup_open_stores(backup);
+    if (rc == 0)
+        rc = outlet_new(backup->stores.items, backup->stores.len, writing->streams + 1, &backup->outlet);
     if (rc < 0)
         return rc;
-    option_words(backup->job->job->stores, &names);
-    rc = stores_open(backup->config, &names, 0, &backup->stores);
-    if (rc < 0)
-        return rc;
-    for (size_t i = 0; i < backup->stores.len; i++)
-        stores_sweep(backup->stores.items[i], backup->cluster->name);
-    rc = outlet_new(backup->stores.items, backup->stores.len, backup->dump.streams + 1, &backup->outlet);
-    if (rc < 0)
-        return rc;
-    backup->dump.outlet = backup->outlet;
-    backup->crew = backup->dump.crew = crew_new(backup->dump.streams, (int)backup->config->main->compress_level);
+    writing->outlet = backup->outlet;
+    backup->crew = writing->crew = crew_new(writing->streams, (int)backup->config->main->compress_level);
     rc = claim_id(&backup->stores, backup->outlet, backup->cluster->name, backup->job->name, &backup->id, &backup->lease);
-    backup->dump.id = backup->id;
+    writing->id = backup->id;
     return rc < 0 ? rc : backup_manifest_start(backup);
 }
 
@@ -179,15 +116,8 @@ static int
 backup_write(struct backup *backup)
 {
     CLEANUP_FREE char *key = NULL, *manifest = NULL;
-    CLEANUP_STRV struct strv databases = { 0 };
-    const struct config_job *job = backup->job->job;
-    int rc = databases_chosen(backup->conn, backup_pick(backup->options->databases, job->databases), job->exclude_databases,
-                              &databases);
+    int rc = backup->kind->write(backup);
 
-    if (rc == 0)
-        rc = dump_cluster(&backup->dump);
-    for (size_t i = 0; rc == 0 && i < databases.len; i++)
-        rc = dump_database(&backup->dump, databases.items[i]);
     if (rc == 0)
         rc = cancel_check();
     if (rc < 0)
@@ -258,11 +188,11 @@ backup_verify_store(struct backup *backup, size_t i, bool deep, const struct str
 {
     struct verify_spec spec = {
         .crew = backup->crew,
-        .streams = backup->dump.streams,
+        .streams = backup->writing.streams,
         .storage = backup->stores.items[i],
         .manifest = backup->manifest,
         .identities = backup->identities,
-        .list_argv = list_argv,
+        .list_argv = list_argv->len > 0 ? list_argv : NULL,
         .deep = deep,
     };
     enum verify_depth depth = VERIFY_STORED;
@@ -302,7 +232,8 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
         log_info("no identity on this host: verifying stored digests only");
     else if (!verify_can_decrypt(backup->manifest, backup->identities))
         log_warn("the identity of this host does not open its own backups: verifying stored digests only");
-    pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
+    if (backup->dump.tools != NULL)
+        pg_tools_argv(backup->dump.tools, "pg_restore", &list_argv);
     for (size_t i = 0; i < backup->stores.len; i++) {
         enum verify_depth depth = VERIFY_CONFIRMED;
         struct error now;
@@ -337,9 +268,30 @@ backup_verify(struct backup *backup, size_t *ret_bad_required)
     return error_context(code, "the backup was written but could not be verified");
 }
 
-/* A backup that is much smaller than the last good one is worth a look. */
+/* What PostgreSQL wrote before cannot be replayed on what it is now. */
 static void
-backup_compare_size(struct backup *backup)
+backup_compare_server(const struct backup *backup, const struct manifest *before)
+{
+    const struct manifest *now = backup->manifest;
+
+    if (now->base != NULL && before->base != NULL && strcmp(now->system_identifier, before->system_identifier) != 0)
+        log_warn("the server is another one than that of backup '%s' (system identifier %s, now %s): upgraded, made anew, or is "
+                 "conninfo wrong? A new history begins: WAL of the old one does not go with it", before->id,
+                 before->system_identifier, now->system_identifier);
+}
+
+/* Do their sizes say anything of each other? */
+static bool
+backup_is_like(const struct manifest *a, const struct manifest *b)
+{
+    bool incremental = (a->base != NULL && a->base->parent != NULL) || (b->base != NULL && b->base->parent != NULL);
+
+    return strcmp(a->kind, b->kind) == 0 && !incremental;
+}
+
+/* A backup that is much smaller than the last good one, or of another server, is worth a look. */
+static void
+backup_compare(struct backup *backup)
 {
     CLEANUP(catalog_free) struct catalog *catalog = NULL;
     CLEANUP_FREE struct storage **alive = mem_zalloc((backup->stores.len + 1) * sizeof *alive);
@@ -361,7 +313,8 @@ backup_compare_size(struct backup *backup)
                              backup->manifest->selection);
     if (last == NULL || catalog_manifest(catalog, last, &before) < 0)
         return;
-    then = manifest_plain_size(before);
+    backup_compare_server(backup, before);
+    then = backup_is_like(before, backup->manifest) ? manifest_plain_size(before) : 0;
     if (now * 100 < then * (uint64_t)backup->config->main->shrink_warn) {
         CLEANUP_FREE char *now_text = format_size(now), *then_text = format_size(then);
 
@@ -400,13 +353,13 @@ backup_steps(struct backup *backup, struct backup_result *ret_result)
         backup_undo(backup, rc);
         return rc;
     }
-    missing = backup->stores.failed_required + backup_dropped(backup);
+    missing = backup->stores.failed_required + backup->wal_missing + backup_dropped(backup);
     claim_end(&backup->stores, backup->lease);
     outlet_rest(backup->outlet);
     rc = backup_verify(backup, &missing);
     if (rc < 0)
         return rc;
-    backup_compare_size(backup);
+    backup_compare(backup);
     ret_result->degraded = missing > 0;
     return 0;
 }
@@ -415,7 +368,7 @@ int
 backup_run(const struct config *config, const struct config_item *job, const struct backup_options *options,
            struct backup_result *ret_result)
 {
-    struct backup backup = { .config = config, .job = job, .options = options };
+    struct backup backup = { .config = config, .job = job, .options = options, .kind = backup_kind(job->job->kind) };
     struct backup_result result = { 0 };
     struct error why = { 0 };
     CLEANUP_FREE char *lock_path = NULL, *what = mem_printf("job '%s'", job->name);

@@ -25,7 +25,7 @@ cluster_member(struct dump_run *run, const char *name, const char *role)
 
     strv_split(&parts, name, plain ? "." : "");
     return (struct manifest_member){
-        .name = label_member_name(&run->taken, (const char *const *)parts.items, ""),
+        .name = label_member_name(&run->writing->taken, (const char *const *)parts.items, ""),
         .role = mem_strdup(role),
     };
 }
@@ -54,7 +54,7 @@ dump_globals(struct dump_run *run, struct pg_conn *conn)
     if (rc < 0)
         return rc;
     member = cluster_member(run, "globals.sql", ROLE_GLOBALS);
-    rc = dump_member(run, &member, source_process_read, &source, 0, NULL);
+    rc = writing_member(run->writing, &member, source_process_read, &source, 0, NULL);
     process_kill(&source.process);
     return rc;
 }
@@ -86,7 +86,7 @@ dump_settings_file(struct dump_run *run, struct pg_conn *conn, const char *path)
     source.data = PQgetvalue(result, 0, 0);
     source.len = (size_t)PQgetlength(result, 0, 0);
     member = cluster_member(run, slash ? slash + 1 : path, ROLE_SETTINGS);
-    return dump_member(run, &member, source_memory_read, &source, source.len, NULL);
+    return writing_member(run->writing, &member, source_memory_read, &source, source.len, NULL);
 }
 
 /* The three files, and every other one that settings were read from. */
@@ -114,7 +114,7 @@ dump_settings_files(struct dump_run *run, struct pg_conn *conn)
     }
     for (size_t i = 0; rc == 0 && i < paths.len; i++)
         rc = dump_settings_file(run, conn, paths.items[i]);
-    if (rc == PGCASK_FAILED && !required && outlet_alive_count(run->outlet) > 0 && cancel_or(0) == 0) {
+    if (rc == PGCASK_FAILED && !required && outlet_alive_count(run->writing->outlet) > 0 && cancel_or(0) == 0) {
         log_slot_warn("the server's settings files are not in this backup");
         return 0;
     }

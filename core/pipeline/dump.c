@@ -24,55 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void
-member_free_words(struct manifest_member *member)
-{
-    free(member->name);
-    free(member->role);
-    free(member->database);
-    free(member->schema);
-    free(member->table);
-}
-
-int
-dump_member(struct dump_run *run, struct manifest_member *member, member_read *read, void *ctx, uint64_t size_hint,
-            pthread_mutex_t *lock)
-{
-    CLEANUP_FREE char *object = mem_printf("%s.zst%s", member->name, run->recipients ? ".age" : "");
-    CLEANUP_FREE char *key = label_object(run->cluster, run->id, object);
-    struct member_writer_spec spec = {
-        .crew = run->crew,
-        .outlet = run->outlet,
-        .recipients = run->recipients,
-        .pieces = run->streams + 1,
-        .key = key,
-        .size_hint = size_hint,
-    };
-    struct member_facts facts = { 0 };
-    int rc = member_write(&spec, read, ctx, &facts);
-
-    if (rc < 0) {
-        (void)error_context(rc, "member '%s'", member->name);
-        member_free_words(member);
-        return rc;
-    }
-    member->object = STEAL(object);
-    member->sealed = run->recipients != NULL;
-    member->plain_size = facts.plain_size;
-    member->stored_size = facts.stored_size;
-    member->header_size = facts.header_size;
-    member->plain_digest = facts.plain_digest;
-    member->stored_digest = facts.stored_digest;
-    member->header_digest = facts.header_digest;
-    log_info("member '%s': %" PRIu64 " bytes, stored %" PRIu64, member->name, member->plain_size, member->stored_size);
-    if (lock != NULL)
-        (void)pthread_mutex_lock(lock);
-    *manifest_add_member(run->manifest) = *member;
-    if (lock != NULL)
-        (void)pthread_mutex_unlock(lock);
-    return 0;
-}
-
 /* One pg_dump to be run: the whole database but the large tables (table NULL), or one of those. */
 struct task {
     const struct dump_table *table;
@@ -150,13 +101,13 @@ task_run(struct leave *leave, const struct task *task)
     if (rc < 0)
         return rc;
     (void)pthread_mutex_lock(&streams->lock);
-    member.name = label_member_name(&run->taken, parts, ".dump");
+    member.name = label_member_name(&run->writing->taken, parts, ".dump");
     (void)pthread_mutex_unlock(&streams->lock);
     member.role = mem_strdup(table ? ROLE_TABLE : ROLE_MAIN);
     member.database = mem_strdup(streams->database);
     member.schema = table ? mem_strdup(table->schema) : NULL;
     member.table = table ? mem_strdup(table->name) : NULL;
-    rc = dump_member(run, &member, source_process_read, &source, task->size, &streams->lock);
+    rc = writing_member(run->writing, &member, source_process_read, &source, task->size, &streams->lock);
     process_kill(&source.process);
     return rc;
 }
@@ -172,7 +123,7 @@ streams_thread(void *arg)
         const struct task *task;
         int rc;
 
-        if (streams->dumping == streams->run->streams) {
+        if (streams->dumping == streams->run->writing->streams) {
             (void)pthread_cond_wait(&streams->ended, &streams->lock);
             continue;
         }
@@ -203,7 +154,7 @@ static int
 streams_run(struct dump_run *run, const char *database, const char *snapshot, const struct dump_plan *plan)
 {
     struct streams streams = { .run = run, .database = database, .snapshot = snapshot, .plan = plan };
-    unsigned wanted = run->streams + 1, started = 0; /* one more than pg_dumps: see struct leave */
+    unsigned wanted = run->writing->streams + 1, started = 0; /* one more than pg_dumps: see struct leave */
     pthread_t *threads = mem_realloc_array(NULL, wanted, sizeof *threads);
     int rc;
 
@@ -239,7 +190,7 @@ dump_check(struct dump_run *run, struct pg_conn *conn, const struct config_item 
         (void)error_context(rc, "check '%s' in database '%s'", item->name, database);
         return error_hint(rc, "mend its query, or name the database it is for: database = … in [check %s]", item->name);
     }
-    check = manifest_add_check(run->manifest);
+    check = manifest_add_check(run->writing->manifest);
     check->name = mem_strdup(item->name);
     check->database = mem_strdup(database);
     check->query = mem_strdup(item->check->query);
@@ -280,10 +231,10 @@ dump_properties(struct dump_run *run, struct pg_conn *conn, const char *database
         return rc;
     source.data = json;
     source.len = strlen(json);
-    member.name = label_member_name(&run->taken, parts, ".properties.json");
+    member.name = label_member_name(&run->writing->taken, parts, ".properties.json");
     member.role = mem_strdup(ROLE_PROPERTIES);
     member.database = mem_strdup(database);
-    return dump_member(run, &member, source_memory_read, &source, source.len, NULL);
+    return writing_member(run->writing, &member, source_memory_read, &source, source.len, NULL);
 }
 
 static int
@@ -300,7 +251,7 @@ dump_in_snapshot(struct dump_run *run, struct pg_conn *conn, const char *databas
         rc = dump_plan_make(conn, &run->selection, &plan);
     if (rc < 0)
         return rc;
-    entry = manifest_add_database(run->manifest);
+    entry = manifest_add_database(run->writing->manifest);
     entry->name = mem_strdup(database);
     entry->size = plan.size;
     log_info("database '%s': %" PRIu64 " bytes, %zu large tables as streams of their own", database, plan.size, plan.len);

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "catalog/manifest.h"
 #include "pg/conn.h"
 #include "pg/tools.h"
 
@@ -74,8 +75,10 @@ inspect_cluster(const struct inspect *inspect, const struct config_item *cluster
     for (size_t i = 0; rc == 0 && i < inspect->config->jobs.len; i++) {
         const struct config_item *job = &inspect->config->jobs.items[i];
 
-        if (strcmp(job->job->cluster, cluster->name) == 0)
-            rc = inspect_job(inspect, job, &server, conn);
+        if (strcmp(job->job->cluster, cluster->name) != 0)
+            continue;
+        rc = strcmp(job->job->kind, KIND_BASE) == 0 ? inspect_base(inspect, job, cluster)
+                                                    : inspect_job(inspect, job, &server, conn);
     }
     return rc;
 }

@@ -45,5 +45,6 @@ struct pg_conn;
 struct pg_server;
 int inspect_job(const struct inspect *inspect, const struct config_item *job, const struct pg_server *server,
                 struct pg_conn *conn);
+int inspect_base(const struct inspect *inspect, const struct config_item *job, const struct config_item *cluster);
 
 #endif

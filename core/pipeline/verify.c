@@ -11,6 +11,7 @@
 #include "base/process.h"
 #include "catalog/label.h"
 #include "pipeline/progress.h"
+#include "pipeline/verify-base.h"
 #include "stage/member-reader.h"
 
 #include <errno.h>
@@ -110,15 +111,22 @@ verify_end_list(struct taker *taker, const struct manifest_member *member)
 }
 
 static int
-verify_deep(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref)
+verify_read(const struct verify_spec *spec, const struct member_ref *ref, member_take *take, void *ctx)
 {
     struct storage *storage = spec->storage;
     CLEANUP(copies_free) struct copies *copies = copies_new(&storage, 1);
+
+    return member_read_all(spec->crew, spec->streams + 1, copies, ref, spec->identities, take, ctx);
+}
+
+static int
+verify_deep(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref)
+{
     struct taker taker = { 0 };
     int rc = verify_start_list(spec, member, &taker);
 
     if (rc == 0)
-        rc = member_read_all(spec->crew, spec->streams + 1, copies, ref, spec->identities, verify_take, &taker);
+        rc = verify_read(spec, ref, verify_take, &taker);
     if (rc < 0) {
         process_kill(&taker.process);
         return rc;
@@ -126,9 +134,78 @@ verify_deep(const struct verify_spec *spec, const struct manifest_member *member
     return taker.process.pid != 0 ? verify_end_list(&taker, member) : 0;
 }
 
+/* ---- a base backup: its files, too ---- */
+
+static int
+verify_blame(const struct verify_spec *spec, int rc)
+{
+    return rc < 0 ? error_context(rc, "store '%s'", storage_name(spec->storage)) : 0;
+}
+
+struct base_taker {
+    const struct verify_spec *spec;
+    struct backup_reader *reader; /* of the list */
+    struct verify_tar *tar;       /* of an archive */
+};
+
+static int
+verify_files_take(void *ctx, const void *data, size_t len)
+{
+    struct base_taker *taker = ctx;
+
+    progress_add(NULL, len);
+    return verify_blame(taker->spec, backup_reader_add(taker->reader, data, len));
+}
+
+static int
+verify_tar_take(void *ctx, const void *data, size_t len)
+{
+    struct base_taker *taker = ctx;
+
+    progress_add(NULL, len);
+    return verify_blame(taker->spec, verify_tar_add(taker->tar, data, len));
+}
+
+/* PostgreSQL's list of the files, which is needed before the first of them comes by. */
+static int
+verify_files(const struct verify_spec *spec, struct backup_files **ret_files)
+{
+    const struct manifest *manifest = spec->manifest;
+    const struct manifest_member *member = manifest_find(manifest, ROLE_FILES, NULL, NULL, NULL);
+    CLEANUP_FREE char *key = label_object(manifest->cluster, manifest->id, member->object);
+    struct member_ref ref = verify_ref(member, key);
+    CLEANUP(backup_reader_free) struct backup_reader *reader = backup_reader_new();
+    CLEANUP(backup_files_free) struct backup_files *files = NULL;
+    struct base_taker taker = { .spec = spec, .reader = reader };
+    int rc = verify_read(spec, &ref, verify_files_take, &taker);
+
+    if (rc < 0)
+        return rc;
+    rc = backup_reader_end(reader, &files);
+    if (rc == 0)
+        rc = verify_base_begin(manifest, files);
+    if (rc == 0)
+        *ret_files = STEAL(files);
+    return verify_blame(spec, rc);
+}
+
+static int
+verify_tar(const struct verify_spec *spec, const struct manifest_member *member, const struct member_ref *ref,
+           struct backup_files *files)
+{
+    CLEANUP(verify_tar_free) struct verify_tar *tar = verify_tar_new(member, files);
+    struct base_taker taker = { .spec = spec, .tar = tar };
+    int rc = verify_read(spec, ref, verify_tar_take, &taker);
+
+    return rc < 0 ? rc : verify_blame(spec, verify_tar_end(tar));
+}
+
+/* ---- all members ---- */
+
 struct verify_run {
     const struct verify_spec *spec;
     enum verify_depth depth;
+    struct backup_files *files; /* of a base backup that is decrypted; else NULL */
     pthread_mutex_t lock;
     size_t next;
     struct error error, cold; /* the first ones */
@@ -142,6 +219,10 @@ verify_member(const struct verify_run *run, const struct manifest_member *member
     struct member_ref ref = verify_ref(member, key);
     int rc;
 
+    if (run->files != NULL && strcmp(member->role, ROLE_FILES) == 0)
+        return 0; /* it was the first to be read */
+    if (run->files != NULL && verify_is_tar(member))
+        return verify_tar(run->spec, member, &ref, run->files);
     if (run->depth == VERIFY_PLAIN)
         return verify_deep(run->spec, member, &ref);
     if (run->depth == VERIFY_CONFIRMED)
@@ -209,11 +290,21 @@ static int
 verify_members(const struct verify_spec *spec, enum verify_depth depth)
 {
     struct verify_run run = { .spec = spec, .depth = depth };
-    pthread_t *threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
+    CLEANUP(backup_files_free) struct backup_files *files = NULL;
+    pthread_t *threads;
     unsigned started = 0;
+    int rc = 0;
 
-    (void)pthread_mutex_init(&run.lock, NULL);
     progress_begin("verify", manifest_plain_size(spec->manifest));
+    if (depth == VERIFY_PLAIN && spec->manifest->base != NULL)
+        rc = verify_files(spec, &files);
+    if (rc < 0) {
+        progress_end();
+        return rc;
+    }
+    run.files = files;
+    threads = mem_realloc_array(NULL, spec->streams, sizeof *threads);
+    (void)pthread_mutex_init(&run.lock, NULL);
     while (started + 1 < spec->streams && pthread_create(&threads[started], NULL, verify_thread, &run) == 0)
         started++;
     (void)verify_thread(&run); /* this thread is one of them */
@@ -224,7 +315,8 @@ verify_members(const struct verify_spec *spec, enum verify_depth depth)
     free(threads);
     if (run.error.code != 0)
         error_free(&run.cold);
-    return error_put(run.error.code != 0 ? &run.error : &run.cold);
+    rc = error_put(run.error.code != 0 ? &run.error : &run.cold);
+    return rc == 0 && files != NULL ? verify_blame(spec, verify_base_end(files)) : rc;
 }
 
 int
@@ -241,7 +333,8 @@ verify_copy(const struct verify_spec *spec, enum verify_depth *ret_depth)
     if (ret_depth != NULL)
         *ret_depth = depth;
     log_info("store '%s': backup '%s' is as its manifest says (%s)", storage_name(spec->storage), spec->manifest->id,
-             deep ? "decrypted and decompressed" : "stored digests");
+             !deep ? "stored digests" : spec->manifest->base != NULL ? "each file as PostgreSQL's list says"
+                                                                      : "decrypted and decompressed");
     return 0;
 }
 

@@ -213,6 +213,8 @@ test_fields_are_those_of_the_page()
         jq -r 'keys[], (.members[], .checks[], .databases[] | keys[])' "$manifest"
         jq -r 'keys[]' "$tmp"/store-*/rich/backup/*/verdict-*-good.json "$tmp"/store-hurt/rich/backup/*/verdict-*-bad.json
         jq -r 'keys[]' "$tmp/store-sealed/pgcask.json"
+        jq -r '., .base, .base.tablespaces[], .members[] | keys[]' "$top"/tests/format/v1/repo-base/chain/backup/*/manifest.json
+        echo parent # of an incremental one
         age -d -i "$tmp/identity.txt" "$(dirname "$manifest")/helpdesk.properties.json.zst.age" | zstd -dqc | jq -r 'keys[]'
     } | sort -u >"$tmp/written"
     awk -F '|' '/^## Digests/ { exit }

@@ -26,10 +26,12 @@ path = "$tmp/$3"
 END
 }
 
-(umask 077 && cp -R "$golden/repo" "$golden/repo-plain" "$golden/identity.txt" "$tmp")
+(umask 077 && cp -R "$golden/repo" "$golden/repo-plain" "$golden/repo-base" "$golden/identity.txt" "$tmp")
 recipient=$(sed -n 's/^# public key: //p' "$golden/identity.txt")
 write_config key "recipient = $recipient
 identity_file = \"$tmp/identity.txt\"" repo
+write_config base "recipient = $recipient
+identity_file = \"$tmp/identity.txt\"" repo-base
 write_config host "recipient = $recipient" repo
 write_config plain 'encrypt = none' repo-plain
 
@@ -73,6 +75,19 @@ test_plain_bytes_are_good()
     expect_out '20261122T152415Z-kinds here good (plain bytes)'
     run_expect 0 "$PGCASK" -c "$tmp/plain.ini" verify --all --deep
     expect_out '20261122T152430Z-kinds here good (plain bytes)'
+    run_expect 0 "$PGCASK" -v -c "$tmp/base.ini" verify --all --deep
+    expect_out '20261123T020000Z-weekly here good (plain bytes)'
+    expect_err "each file as PostgreSQL's list says"
+}
+
+test_a_base_backup_is_shown()
+{
+    run_expect 0 "$PGCASK" -c "$tmp/base.ini" list
+    expect_out '20261123T020000Z-weekly'
+    expect_out 'all at 1:0/3000028'
+    run_expect 0 "$PGCASK" -c "$tmp/base.ini" show latest
+    expect_out 'needs WAL:   0/3000028 to 0/3000100 on timeline 1, taken along'
+    expect_out 'tablespace:  16385 (/srv/fast disk on the server)'
 }
 
 # extract CONFIG STORE - every member comes out as it went in
@@ -97,6 +112,8 @@ test_every_member_comes_out()
     equal "$seen" 10 'members'
     extract plain repo-plain
     equal "$seen" 12 'members'
+    extract base repo-base
+    equal "$seen" 15 'members'
 }
 
 test_an_object_fetched_by_hand_comes_out()

@@ -218,6 +218,34 @@ START_TEST(latest_passes_over_a_manifest_it_cannot_read)
 }
 END_TEST
 
+START_TEST(latest_can_be_of_one_kind)
+{
+    static const struct {
+        const char *kind, *job, *id; /* id NULL: there is none */
+    } rows[] = {
+        { NULL, NULL, "20261122T020000Z-full" },        /* the newest of all */
+        { KIND_BASE, NULL, "20261122T020000Z-full" },
+        { KIND_DUMP, NULL, "20261121T020000Z-daily" },
+        { KIND_BASE, "daily", NULL },
+    };
+    CLEANUP(manifest_free) struct manifest *base = made_base();
+    CLEANUP_FREE char *text = manifest_encode(base);
+    CLEANUP(catalog_free) struct catalog *catalog = NULL;
+    struct catalog_backup *backup = NULL;
+    int rc;
+
+    put_backup(one, "20261121T020000Z-daily", "all", false);
+    put_object(one, base->id, LABEL_MANIFEST, text);
+    catalog = load(NULL);
+    rc = catalog_latest(catalog, rows[_i].kind, rows[_i].job, NULL, &backup);
+    ck_assert_int_eq(rc, rows[_i].id ? 0 : ERROR_USAGE);
+    if (rc == 0)
+        ck_assert_str_eq(backup->id, rows[_i].id);
+    else
+        ck_assert_error_has("has no full backup of kind 'base' of job 'daily'");
+}
+END_TEST
+
 START_TEST(without_any_latest_is_a_usage_error)
 {
     CLEANUP(catalog_free) struct catalog *catalog = NULL;
@@ -318,6 +346,7 @@ catalog_suite(void)
     tcase_add_loop_test(list, the_best_copy_counts, 0, ARRAY_LEN(state_rows));
     tcase_add_loop_test(choose, latest_is_the_newest_that_can_be_meant, 0, ARRAY_LEN(latest_rows));
     tcase_add_test(choose, latest_passes_over_a_manifest_it_cannot_read);
+    tcase_add_loop_test(choose, latest_can_be_of_one_kind, 0, 4);
     tcase_add_test(choose, without_any_latest_is_a_usage_error);
     tcase_add_test(choose, by_its_id_anything_finished_is_found);
     tcase_add_loop_test(choose, the_last_good_one_is_of_the_same_kind, 0, ARRAY_LEN(good_rows));

@@ -90,6 +90,34 @@ made_full(void)
     return manifest;
 }
 
+/* Of a base backup, with a tablespace of its own. */
+static inline struct manifest *
+made_base(void)
+{
+    struct manifest *manifest = made_empty("chain", "20261122T020000Z-full");
+    struct manifest_base *base = mem_zalloc(sizeof *base);
+    struct manifest_tablespace *tablespace = manifest_add_tablespace(base);
+
+    free(manifest->kind);
+    manifest->kind = mem_strdup(KIND_BASE);
+    free(manifest->dump_version);
+    manifest->dump_version = NULL;
+    manifest->base = base;
+    base->start_lsn = UINT64_C(0x1AFF000028);
+    base->stop_lsn = UINT64_C(0x1B00000100);
+    base->timeline = 3;
+    base->segment_bytes = 16 << 20;
+    base->standby = true;
+    base->bad_pages = 2;
+    base->parent = mem_strdup("20261121T020000Z-full");
+    tablespace->oid = mem_strdup("16385");
+    tablespace->location = mem_strdup("/srv/fast disk");
+    made_member(manifest, "tablespace-16385.tar", ROLE_TABLESPACE, NULL)->tablespace = mem_strdup("16385");
+    (void)made_member(manifest, "base.tar", ROLE_BASE, NULL);
+    (void)made_member(manifest, "backup_manifest", ROLE_FILES, NULL);
+    return manifest;
+}
+
 static inline int
 decode_text(const char *text, size_t len, struct manifest **ret_manifest)
 {

@@ -44,12 +44,15 @@ static struct {
     char *conninfo;
     const char *version;         /* "15.20" */
     const char *(*answer)(const char *sql); /* called by one session at a time, but where it sleeps: see double_wait */
+    bool (*script)(const char *sql, struct buf *out); /* may be NULL; true: it has written the messages that answer; "" is
+                                                         the end of what the client had to copy */
     int listener;
     pthread_t thread, threads[DOUBLE_SESSIONS];
     struct double_session sessions[DOUBLE_SESSIONS];
     size_t count;
     pthread_mutex_t lock;
     pthread_cond_t change;
+    struct buf copied; /* with a script: the bytes of all messages that were copied to us */
     struct strv log; /* what was asked, parameters in brackets behind it; the session's own settings are left out */
 } twin = { .lock = PTHREAD_MUTEX_INITIALIZER, .change = PTHREAD_COND_INITIALIZER };
 
@@ -184,6 +187,9 @@ answer_query(struct double_session *session, const char *sql)
 {
     static const struct strv none;
 
+    session->answer = NULL;
+    if (twin.script != NULL && twin.script(sql, &session->out))
+        return;
     session->answer = double_ask(sql, &none);
     if (session->answer == NULL)
         put_message(&session->out, 'C', "OK", 3);
@@ -240,7 +246,7 @@ answer_bind(struct double_session *session, const char *p)
 }
 
 static inline void
-answer_message(struct double_session *session, char type, const char *body)
+answer_message(struct double_session *session, char type, const char *body, size_t len)
 {
     if (session->skip && type != 'S')
         return;
@@ -273,10 +279,15 @@ answer_message(struct double_session *session, char type, const char *body)
         break;
     case 'd':
         (void)pthread_mutex_lock(&twin.lock);
+        if (twin.script != NULL)
+            ck_assert_int_eq(buf_add(&twin.copied, body, len), 0);
         strv_addf(&twin.log, "copy %s", body);
+        (void)pthread_cond_broadcast(&twin.change);
         (void)pthread_mutex_unlock(&twin.lock);
         break;
     case 'c':
+        if (twin.script != NULL && twin.script("", &session->out))
+            break;
         put_message(&session->out, 'C', "COPY", 5);
         put_message(&session->out, 'Z', "I", 1);
         break;
@@ -361,7 +372,7 @@ double_serve(void *arg)
 
             if (body == NULL)
                 break;
-            answer_message(session, type, body);
+            answer_message(session, type, body, len);
             if (session->answer != NULL && *session->answer == '.')
                 break;
             if (!double_flush(session))
@@ -399,6 +410,8 @@ double_start(const char *(*answer)(const char *sql))
     dir_make();
     twin.answer = answer;
     twin.version = "15.20";
+    twin.script = NULL;
+    twin.copied = (struct buf)BUF_INIT(DOUBLE_MESSAGE_BYTES);
     twin.conninfo = mem_printf("host=%s port=5432 user=me dbname=shop", unit_dir);
     ck_assert_int_lt(snprintf(address.sun_path, sizeof address.sun_path, "%s/.s.PGSQL.5432", unit_dir),
                      (int)sizeof address.sun_path);
@@ -422,6 +435,7 @@ double_stop(void)
     (void)close(twin.listener);
     twin.count = 0;
     strv_free(&twin.log);
+    buf_free(&twin.copied);
     free(twin.conninfo);
     dir_remove();
 }
