@@ -10,13 +10,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static int mem_exit_code = 1;
+
+void
+mem_exhausted_code(int code)
+{
+    mem_exit_code = code;
+}
+
 static _Noreturn void
 mem_exhausted(void)
 {
     static const char message[] = "ERROR: out of memory\n";
 
     (void)!write(STDERR_FILENO, message, sizeof message - 1); /* nothing is left to do if this fails */
-    _exit(1);
+    _exit(mem_exit_code);
 }
 
 void *

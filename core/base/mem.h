@@ -12,6 +12,9 @@
 
 #include <stddef.h>
 
+/* What the process ends with then; 1 at the beginning. Call it before there are other threads that allocate. */
+void mem_exhausted_code(int code);
+
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull));
 /* count * size, checked for overflow */

@@ -120,6 +120,14 @@ fetch_look(struct fetch *fetch, const struct attempt *attempt)
     return rc;
 }
 
+void
+fetch_sized(struct fetch *fetch, const struct attempt *attempt)
+{
+    (void)pthread_mutex_lock(&fetch->lock);
+    fetch->places[attempt->at].sized = true;
+    (void)pthread_mutex_unlock(&fetch->lock);
+}
+
 int
 fetch_get(struct fetch *fetch, const struct attempt *attempt, uint64_t offset, void *data, size_t len)
 {

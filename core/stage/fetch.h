@@ -36,6 +36,8 @@ struct storage *fetch_store(const struct fetch *fetch, const struct attempt *att
 const char *fetch_key(const struct fetch *fetch);
 /* Compare the size of the object there with what it must be; asks only once. */
 int fetch_look(struct fetch *fetch, const struct attempt *attempt);
+/* A listing has just told that size: there is no need to ask for it. */
+void fetch_sized(struct fetch *fetch, const struct attempt *attempt);
 /* Bytes from there, behind fetch_look. */
 int fetch_get(struct fetch *fetch, const struct attempt *attempt, uint64_t offset, void *data, size_t len);
 /* The same bytes were got by somebody else. */
