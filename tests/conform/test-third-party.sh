@@ -58,8 +58,8 @@ step 'the example builds outside of the tree' env -u MAKEFLAGS -u MAKELEVEL -u M
 so=$tmp/mine/pgcask-example-storage.so
 step 'it needs nothing but the C library' sh -c "! readelf -d '$so' | grep NEEDED | grep -v 'libc\\.so'"
 
-program=$(find "$root" -type f -name pgcask -perm -u+x | head -n 1)
-nm -D --defined-only "$program" | sed -n 's/.* T \(pgcask_.*\)/\1/p' | sort >"$tmp/exported"
+program=$(find "$root" -type f -name pgcask -path '*/bin/*' -perm -u+x)
+nm -D --defined-only "$(find "$root" -type f -name pgcask -path '*/libexec/*' -perm -u+x)" | sed -n 's/.* T \(pgcask_.*\)/\1/p' | sort >"$tmp/exported"
 sed -n 's/^ *\(pgcask_[a-z_]*\);$/\1/p' "$top_srcdir/core/plugin/pgcask.syms" | sort >"$tmp/listed"
 step 'the installed program offers exactly the services listed' diff "$tmp/listed" "$tmp/exported"
 step 'it describes the plugin' sh -c "'$program' plugin info '$so' >'$tmp/info'"
