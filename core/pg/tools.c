@@ -36,15 +36,14 @@ pg_tools_free(struct pg_tools *tools)
     free(tools);
 }
 
-/* Where distributions put the programs of one major. */
-static char *
-tools_dir_of(int major)
+char *
+pg_tools_dir(const char *name, int major)
 {
     static const char *const formats[] = { "/usr/lib/postgresql/", "/usr/pgsql-", "/opt/postgresql/" };
 
     for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
         CLEANUP_FREE char *dir = mem_printf("%s%d/bin/", formats[i], major);
-        CLEANUP_FREE char *program = mem_printf("%spg_dump", dir);
+        CLEANUP_FREE char *program = mem_printf("%s%s", dir, name);
 
         if (access(program, X_OK) == 0)
             return STEAL(dir);
@@ -63,11 +62,11 @@ tools_dir(const struct pg_tools_spec *spec)
         return mem_strdup("");
     if (spec->server_version == 0) /* no server: only the newest reads the archives of all */
         for (int major = NEWEST_MAJOR; dir == NULL && major > 0; major--)
-            dir = tools_dir_of(major);
+            dir = pg_tools_dir("pg_dump", major);
     for (int major = NEWEST_MAJOR; spec->server_version == 0 && dir == NULL && major > 0; major--)
-        dir = tools_dir_of(major); /* for archives of any age: the newest */
+        dir = pg_tools_dir("pg_dump", major); /* for archives of any age: the newest */
     for (int major = spec->server_version / 10000; dir == NULL && major <= NEWEST_MAJOR; major++)
-        dir = tools_dir_of(major);
+        dir = pg_tools_dir("pg_dump", major);
     return dir ? dir : mem_strdup("");
 }
 

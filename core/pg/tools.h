@@ -22,6 +22,9 @@ struct pg_tools_spec {
     int server_version;   /* 150020 */
 };
 
+/* Where distributions put the programs of one major, with a '/' at its end, when program `name` is there; else NULL. Owned by
+ * the caller. */
+char *pg_tools_dir(const char *name, int major);
 /* Looks for the server's own major (version 0: the newest there is) in the usual places, then for a newer one, then in PATH; asks pg_dump for its
  * version. ERROR_USAGE when there is none, or only one older than the server. */
 int pg_tools_find(const struct pg_tools_spec *spec, struct pg_tools **ret_tools);
