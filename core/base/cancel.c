@@ -26,6 +26,7 @@ static struct {
     pthread_cond_t wake;  /* for sleepers */
     struct hook *hooks;
     size_t len, cap;
+    struct hook softly; /* instead of the first cancellation; function NULL: none */
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
 
 bool
@@ -58,13 +59,38 @@ cancel_request(void)
     (void)pthread_mutex_unlock(&state.lock);
 }
 
+void
+cancel_soften(void (*hook)(void *ctx), void *ctx)
+{
+    (void)pthread_mutex_lock(&state.lock);
+    state.softly = (struct hook){ hook, ctx };
+    (void)pthread_mutex_unlock(&state.lock);
+}
+
+/* false: nobody has asked for that. */
+static bool
+cancel_softly(void)
+{
+    struct hook hook;
+
+    (void)pthread_mutex_lock(&state.lock);
+    hook = state.softly;
+    state.softly = (struct hook){ 0 };
+    if (hook.function != NULL)
+        hook.function(hook.ctx);
+    (void)pthread_mutex_unlock(&state.lock);
+    return hook.function != NULL;
+}
+
 static void *
 cancel_thread(void *signals)
 {
     int number;
 
-    if (sigwait(signals, &number) != 0)
-        return NULL;
+    do {
+        if (sigwait(signals, &number) != 0)
+            return NULL;
+    } while (cancel_softly());
     /* the second time somebody really means it, and it must end us even while a hook hangs: this thread, the only one
      * that does not block the signals, stays for that; nothing visible is half done */
     (void)signal(SIGINT, SIG_DFL);

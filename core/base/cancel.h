@@ -15,6 +15,9 @@ void cancel_start(void);
 bool cancel_requested(void);
 /* ERROR_CANCELLED with a text once cancelled, else 0. */
 int cancel_check(void);
+/* For a run that ends by finishing what it has: the first signal from now on only calls `hook`, in the signal thread; it must
+ * not block. The next one cancels. NULL: all as before; the hook does not run any more when this returns. */
+void cancel_soften(void (*hook)(void *ctx), void *ctx);
 /* What a signal would do; for tests and for a run that has to end its own helpers. */
 void cancel_request(void);
 /* Sleep; returns ERROR_CANCELLED early when cancelled, else 0. */

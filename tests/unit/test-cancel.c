@@ -178,6 +178,29 @@ START_TEST(hooks_come_and_go_while_others_are_called)
 }
 END_TEST
 
+START_TEST(the_first_signal_can_be_soft)
+{
+    cancel_soften(hook, &called[0]);
+    ck_assert_int_eq(kill(getpid(), signal_rows[_i]), 0);
+    while (atomic_load(&called[0]) == 0)
+        (void)usleep(1000);
+    ck_assert(!cancel_requested());
+    ck_assert_int_eq(kill(getpid(), signal_rows[_i]), 0);
+    wait_until_requested();
+    ck_assert_uint_eq(atomic_load(&called[0]), 1);
+}
+END_TEST
+
+START_TEST(what_is_no_longer_soft_cancels)
+{
+    cancel_soften(hook, &called[0]);
+    cancel_soften(NULL, NULL);
+    ck_assert_int_eq(kill(getpid(), SIGTERM), 0);
+    wait_until_requested();
+    ck_assert_uint_eq(atomic_load(&called[0]), 0);
+}
+END_TEST
+
 static const char *const sleep_argv[] = { "sleep", "1000", NULL };
 static const struct process_spec sleep_spec = { .argv = sleep_argv };
 
@@ -222,6 +245,8 @@ cancel_suite(void)
     tcase_add_test(tcase, all_sleepers_wake_when_cancelled);
     tcase_add_test(tcase, hooks_are_called_until_removed);
     tcase_add_test(tcase, hooks_come_and_go_while_others_are_called);
+    tcase_add_loop_test(tcase, the_first_signal_can_be_soft, 0, ARRAY_LEN(signal_rows));
+    tcase_add_test(tcase, what_is_no_longer_soft_cancels);
     tcase_add_test(tcase, programs_we_started_are_ended);
     tcase_add_test(tcase, programs_started_too_late_do_not_run_on);
     suite_add_tcase(suite, tcase);
