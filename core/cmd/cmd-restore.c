@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
- * pgcask restore ID|latest: a database beside the original, tables, or files.
+ * pgcask restore ID|latest: a database beside the original, tables, files, or a data directory.
  */
 #include "config.h"
 
-#include "cmd/cmd.h"
+#include "cmd/cmd-restore.h"
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,8 +12,6 @@
 #include "base/parse.h"
 #include "pipeline/extract.h"
 #include "pipeline/keys.h"
-#include "pipeline/repo.h"
-#include "pipeline/restore.h"
 #include "pipeline/swap.h"
 
 #include <stdio.h>
@@ -43,21 +41,26 @@ static const struct cmd_option options[] = {
     { "tier", 0, "NAME", "how fast to bring it: expedited, standard (default) or bulk" },
     { "thaw-days", 0, "N", "how long it is to be readable (default: 7)" },
     { "poll", 0, "TIME", "with --wait: how often to look (default: 1min)" },
+    { "data-dir", 'D', "DIR", "a base backup: make a data directory there, for PostgreSQL to recover in" },
+    { "target-time", 0, "TIME", "with --data-dir: recover to that time, such as '2026-11-22 13:22:11+00'" },
+    { "target-lsn", 0, "LSN", "… to that position in the write-ahead log" },
+    { "target-xid", 0, "NUMBER", "… to that transaction" },
+    { "target-name", 0, "NAME", "… to that restore point" },
+    { "target", 0, "WORD", "… immediate: only until it is consistent" },
+    { "exclusive", 0, NULL, "stop right before that time, LSN or transaction, not behind it" },
+    { "target-timeline", 0, "NUMBER", "along that timeline (default: the newest that gets there)" },
+    { "target-action", 0, "NAME", "what then: pause (default), promote or shutdown" },
+    { "tablespace", 0, "OID=DIR", "put that tablespace there; also OLD=NEW (repeatable)" },
+    { "standby", 0, NULL, "make a standby, which goes on following" },
+    { "primary", 0, "TEXT", "with --standby: primary_conninfo, where it is to stream from" },
+    { "delta", 0, NULL, "into a stopped data directory: write what differs, remove the rest" },
+    { "owner", 0, "USER", "whose the files are to be, also USER:GROUP (for root; default: the directory's owner)" },
     { NULL, 0, NULL, NULL },
 };
 
 enum { BACKUPS_LOOKED_AT = 10 };
 
-struct command {
-    struct cmd_args *args;
-    struct config *config;
-    struct repo repo;
-    struct restore restore;
-    struct thaw_options thaw;
-    const char *database; /* of the backup */
-};
-
-static int
+int
 command_keys(struct command *command)
 {
     const char *path = cmd_arg(command->args, "identity");
@@ -69,7 +72,7 @@ command_keys(struct command *command)
 }
 
 /* How to bring what is in cold storage. */
-static int
+int
 command_thaw(struct command *command)
 {
     struct cmd_args *args = command->args;
@@ -104,6 +107,10 @@ command_database(struct command *command)
     CLEANUP_FREE char *list = NULL;
 
     command->database = cmd_arg(command->args, "database");
+    if (manifest->base != NULL) {
+        (void)error_set(ERROR_USAGE, "backup '%s' is of a whole cluster, not of databases", manifest->id);
+        return error_hint(ERROR_USAGE, "--data-dir DIR makes a data directory of it");
+    }
     if (command->database == NULL && manifest->database_count == 1)
         command->database = manifest->databases[0].name;
     if (command->database != NULL && manifest_database(manifest, command->database) != NULL)
@@ -158,12 +165,13 @@ command_find(struct command *command, struct catalog_backup **ret_backup)
 {
     struct cmd_args *args = command->args;
     const char *job = cmd_arg(args, "job"), *database = cmd_arg(args, "database");
+    const char *kind = cmd_arg(args, "member") != NULL ? NULL : KIND_DUMP;
     struct catalog *catalog = command->repo.catalog;
     int rc;
 
     if (strcmp(args->words[0], "latest") != 0)
         return repo_find(&command->repo, args->words[0], job, ret_backup, &command->restore.manifest);
-    rc = catalog_latest(catalog, job, database, ret_backup);
+    rc = catalog_latest(catalog, kind, job, database, ret_backup);
     if (rc == ERROR_USAGE && database != NULL)
         return command_no_database(command, job, database, rc);
     return rc < 0 ? rc : catalog_manifest(catalog, *ret_backup, &command->restore.manifest);
@@ -412,7 +420,11 @@ restore_run(struct cmd_args *args)
     struct command command = { .args = args, .thaw = THAW_OPTIONS_INIT };
     int rc;
 
-    if (cmd_flag(args, "file"))
+    if (cmd_flag(args, "data-dir"))
+        rc = command_cluster(&command);
+    else if (command_no_cluster(args) < 0)
+        rc = ERROR_USAGE;
+    else if (cmd_flag(args, "file"))
         rc = run_file(&command);
     else if (cmd_flag(args, "swap-back"))
         rc = run_swap_back(&command);
@@ -430,8 +442,8 @@ restore_run(struct cmd_args *args)
 
 const struct cmd cmd_restore = {
     .name = "restore",
-    .usage = "restore ID|latest [--into NAME | --swap] | --table SCHEMA.TABLE … | --output FILE",
-    .summary = "Bring back a database, tables or files, never over what exists",
+    .usage = "restore ID|latest [--into NAME | --swap] | --table SCHEMA.TABLE … | --output FILE | --data-dir DIR",
+    .summary = "Bring back a database, tables, files or a whole cluster, never over what exists",
     .options = options,
     .run = restore_run,
 };
