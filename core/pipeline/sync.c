@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: PostgreSQL
  *
  *   lock ─► stores, listings ─► for each backup, newest first: for each store that should have it: copy or heal
+ *        ─► WAL (sync-wal.c)
  *
  * The newest first, because they are worth the most when time or room runs out.
  */
@@ -67,17 +68,22 @@ static int
 sync_open(struct sync *sync)
 {
     unsigned flags = sync->options->dry_run ? PGCASK_OPEN_READONLY : STORES_JOIN;
-    CLEANUP_STRV struct strv names = { 0 };
+    CLEANUP_STRV struct strv names = { 0 }, all = { 0 };
     int rc;
 
     sync_names(sync, &names);
     if (names.len < 2)
+        strv_free(&names); /* with one there is nothing to copy */
+    for (size_t i = 0; i < names.len; i++)
+        strv_add(&all, names.items[i]);
+    sync_wal_names(sync, &all);
+    if (all.len < 2)
         return 0;
-    rc = stores_open(sync->config, &names, flags, &sync->stores);
+    rc = stores_open(sync->config, &all, flags, &sync->stores);
     if (rc < 0)
         return rc;
     sync->result->stores_failed_required += sync->stores.failed_required;
-    sync->places = mem_zalloc(names.len * sizeof *sync->places);
+    sync->places = mem_zalloc((names.len + 1) * sizeof *sync->places);
     for (size_t i = 0; i < names.len; i++) {
         for (size_t j = 0; j < sync->stores.len; j++)
             if (strcmp(storage_name(sync->stores.items[j]), names.items[i]) == 0)
@@ -335,6 +341,8 @@ sync_run(const struct config *config, const struct config_item *cluster, const s
         rc = sync_open(&sync);
     if (rc == 0)
         rc = sync_all(&sync);
+    if (rc == 0)
+        rc = sync_wal(&sync);
     if (rc == 0 && options->id != NULL && result->len == before) {
         rc = error_set(ERROR_USAGE, "no store but '%s' has backup '%s' of cluster '%s'", options->to, options->id,
                        cluster->name);
@@ -356,6 +364,15 @@ sync_result_free(struct sync_result *result)
         free(result->steps[i].store);
         free(result->steps[i].error);
     }
+    for (size_t i = 0; i < result->wal_len; i++) {
+        free(result->wals[i].cluster);
+        free(result->wals[i].system_identifier);
+        free(result->wals[i].store);
+        free(result->wals[i].first);
+        free(result->wals[i].last);
+        free(result->wals[i].error);
+    }
+    free(result->wals);
     free(result->steps);
     *result = (struct sync_result){ 0 };
 }

@@ -226,8 +226,8 @@ START_TEST(what_is_not_there_is_a_usage_error)
 }
 END_TEST
 
-/* pgcask.json, and one listing for each store. */
-START_TEST(nothing_to_do_costs_two_requests_a_store)
+/* pgcask.json, and for each store a listing of backups and one of WAL. */
+START_TEST(nothing_to_do_costs_three_requests_a_store)
 {
     for (size_t i = 0; i < STORES; i++)
         put(i, "20261122T020000Z-daily", 'g');
@@ -235,7 +235,7 @@ START_TEST(nothing_to_do_costs_two_requests_a_store)
     for (size_t i = 0; i < STORES; i++) {
         ck_assert_uint_eq(fakes[i]->gets, 1);
         ck_assert_uint_eq(fakes[i]->stats, 0);
-        ck_assert_uint_eq(fakes[i]->lists, 1);
+        ck_assert_uint_eq(fakes[i]->lists, 2);
     }
 }
 END_TEST
@@ -256,7 +256,7 @@ sync_suite(void)
     tcase_add_loop_test(plan, one_backup_goes_to_one_store, 0, ARRAY_LEN(one_rows));
     tcase_add_test(plan, one_that_is_nowhere_is_a_usage_error);
     tcase_add_loop_test(plan, what_is_not_there_is_a_usage_error, 0, ARRAY_LEN(usage_rows));
-    tcase_add_test(plan, nothing_to_do_costs_two_requests_a_store);
+    tcase_add_test(plan, nothing_to_do_costs_three_requests_a_store);
     suite_add_tcase(suite, plan);
     return suite;
 }
