@@ -8,7 +8,8 @@
 #     test        build, and what the tests run against (PostgreSQL, Ceph, age, zstd …)
 #     quickstart  build, and what quickstart.sh shows
 #     ci          test, and the second compiler, its sanitizers, shellcheck, make distcheck
-#     extended    test, and what makes chroots of other Debian releases with newer servers
+#     bench       test, and what tests/bench compares pgcask with
+#     extended    test, and what brings servers of other Debian releases, and other versions of PostgreSQL
 #
 # Does nothing, and needs no root, when all is present. No daemon is started and no
 # PostgreSQL cluster is made on the way. Exit 1: something is missing and cannot be installed.
@@ -20,7 +21,9 @@ server='postgresql-15 postgresql-client-15 age zstd'
 s3='ceph-mon ceph-osd radosgw ceph-common openssl curl awscli faketime'
 test="$server $s3 python3 jq xxhash strace procps"
 ci='clang libclang-rt-14-dev git shellcheck xz-utils'
-extended='mmdebstrap debian-archive-keyring util-linux'
+bench=pgbackrest
+extended='mmdebstrap debian-archive-keyring util-linux patchelf'
+command -v npm >/dev/null || extended="$extended npm" # often from elsewhere, and then it excludes Debian's
 
 usage()
 {
@@ -35,6 +38,7 @@ packages_of()
         test) echo "$build $test" ;;
         quickstart) echo "$build $server" ;;
         ci) echo "$build $test $ci" ;;
+        bench) echo "$build $test $bench" ;;
         extended) echo "$build $test $extended" ;;
         *) usage ;;
     esac

@@ -13,7 +13,8 @@
 #
 # Environment, read by `start` when it makes the cluster except for PG_BASE and PG_BINDIR:
 #   PG_BASE     where it lives (default: pgcask-pg-<uid> in $TMPDIR or /tmp); sock/, data/, server.log
-#   PG_BINDIR   PostgreSQL's programs (default: Debian's 15, else its newest, else pg_config --bindir)
+#   PG_BINDIR   PostgreSQL's programs (default: Debian's 15, else its newest, else pg_config --bindir);
+#               other versions: tests/servers/postgres.sh. Without a psql there, the one in PATH is taken
 #   PG_PORT     default: a free one, kept over restarts
 #   PG_FSYNC    on or off (default: off; a crash of the machine, not of the server, may ruin the cluster)
 #   PG_CONF     more lines for postgresql.conf
@@ -121,6 +122,7 @@ create_cluster()
     chmod 700 "$data"
     [ -z "$user" ] || chown "$user" "$base" "$sock" "$data"
     as_server test -x "$base/." || die "user '${user:-you}' cannot reach '$base': its parents must be open to it (0711)"
+    as_server test -x "$bindir/postgres" || die "user '${user:-you}' cannot run '$bindir/postgres'"
     [ ${#sock} -lt 90 ] || die "the path of the socket directory is ${#sock} bytes long, at most 89 work: '$sock'"
     echo "${PG_PORT:-$(free_port)}" >"$base/port"
     if ! as_server "$bindir/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --data-checksums -N \

@@ -46,6 +46,8 @@ class Snapshot:
 
 
 class Rows:
+    PROOF = "decrypted"  # what is said of a backup that was verified down to the plain bytes
+
     def __init__(self, args, meter):
         self.args, self.meter = args, meter
         self.work = args.work
@@ -127,7 +129,7 @@ stores = {' '.join(stores)}
         run = self.meter.run(self.pgcask("-v", "backup"), wanted=("INFO: member '", "is as its manifest says"))
         stored = [mark for mark in run.marks if mark.text.startswith("INFO: member '")][-1]
         good = run.marks[-1]
-        if not any("is as its manifest says (decrypted" in mark.text for mark in run.marks):
+        if not any(f"is as its manifest says ({self.PROOF}" in mark.text for mark in run.marks):
             sys.exit(f"rows.py: the backup was not verified to the plain bytes: {good.text}")
         return self.phase(run, None, stored), self.phase(run, stored, good)
 
