@@ -33,7 +33,7 @@ static const struct cmd_option global_options[] = {
 };
 
 static int
-main_exit_code(int rc)
+main_code(int rc)
 {
     switch (rc) {
     case ERROR_USAGE:
@@ -45,6 +45,19 @@ main_exit_code(int rc)
     default:
         return rc < 0 ? EXIT_FAILED : rc;
     }
+}
+
+/* A command line that cannot be read may be that of such a command, too: any of its words counts. */
+static int
+main_exit_code(const char *const *argv, int rc)
+{
+    int code = main_code(rc);
+
+    for (const char *const *word = argv; rc < 0 && *word != NULL; word++)
+        for (const struct cmd *const *cmd = cmd_table; *cmd != NULL; cmd++)
+            if ((*cmd)->exit_code != NULL && strcmp((*cmd)->name, *word) == 0)
+                return (*cmd)->exit_code(argv, code);
+    return code;
 }
 
 static void
@@ -293,7 +306,7 @@ main(int argc, char **argv)
     free(args.given);
     if (fflush(stdout) != 0) {
         log_error("could not write to stdout");
-        return EXIT_FAILED;
+        rc = PGCASK_FAILED;
     }
-    return main_exit_code(rc);
+    return main_exit_code((const char *const *)argv, rc);
 }

@@ -11,7 +11,7 @@
 
 const struct cmd *const cmd_table[] = {
     &cmd_init, &cmd_show_config, &cmd_check, &cmd_backup, &cmd_list, &cmd_show, &cmd_verify, &cmd_restore, &cmd_thaw,
-    &cmd_copy, &cmd_sync,        &cmd_plugin, &cmd_key,  NULL,
+    &cmd_copy, &cmd_sync,        &cmd_wal,   &cmd_plugin, &cmd_key,  NULL,
 };
 
 bool

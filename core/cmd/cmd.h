@@ -28,6 +28,9 @@ struct cmd {
     const struct cmd_option *options; /* ends with a NULL name; may be NULL */
     /* 0 done, a negative error code with its text in the slot, or one of CMD_…. */
     int (*run)(struct cmd_args *args);
+    /* The exit code of an error, where it is not `code` as docs/exit-codes.md has it: for a program that reads it in its own
+     * way. `argv` as the program got it. NULL: it is `code`. */
+    int (*exit_code)(const char *const *argv, int code);
 };
 
 /* done, but …: exit codes */
@@ -73,6 +76,7 @@ extern const struct cmd cmd_restore;
 extern const struct cmd cmd_thaw;
 extern const struct cmd cmd_copy;
 extern const struct cmd cmd_sync;
+extern const struct cmd cmd_wal;
 extern const struct cmd cmd_plugin;
 extern const struct cmd cmd_key;
 

@@ -16,8 +16,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/parse.h"
-#include "paths.h"
+#include "config/place.h"
 
+enum { CONFIG_RATE_MIN = 32 * 1024 /* of MAX_RATE, bytes a second */ };
 enum { CONFIG_WORKERS_MAX = 4 /* more only heat the room beside a database; jobs = N is the way to ask for them */ };
 
 int
@@ -29,39 +30,6 @@ config_context(const struct ini_section *section, const char *key)
         (void)error_context(ERROR_USAGE, "%s", key);
     return error_context(ERROR_USAGE, "%s:%u: [%s%s%s]", section->ini->path, entry ? entry->line : section->line,
                          section->kind, *section->name ? " " : "", section->name);
-}
-
-char *
-config_default_path(void)
-{
-    const char *chosen = getenv("PGCASK_CONFIG"), *home = getenv("HOME");
-
-    if (chosen != NULL && *chosen != '\0')
-        return mem_strdup(chosen);
-    if (geteuid() != 0 && home != NULL && *home == '/') {
-        CLEANUP_FREE char *own = mem_printf("%s/.config/pgcask/pgcask.ini", home);
-
-        if (file_exists(own))
-            return STEAL(own);
-    }
-    return mem_strdup(PGCASK_SYSCONFDIR "/pgcask/pgcask.ini");
-}
-
-/* Who can write the file can have pgcask run programs (exec, password_command). */
-static int
-config_check_file(const struct ini *ini)
-{
-    if (ini->owner != 0 && ini->owner != geteuid()) {
-        (void)error_set(ERROR_USAGE, "%s: this file belongs to user %u, not to this user (%u) or root", ini->path,
-                        (unsigned)ini->owner, (unsigned)geteuid());
-        return error_hint(ERROR_USAGE, "chown it to root or to the user pgcask runs as");
-    }
-    if ((ini->mode & 022) != 0) {
-        (void)error_set(ERROR_USAGE, "%s: others can write this file (mode %04o, wanted 0600)", ini->path,
-                        (unsigned)ini->mode);
-        return error_hint(ERROR_USAGE, "chmod 600 '%s'", ini->path);
-    }
-    return 0;
 }
 
 static int
@@ -155,14 +123,48 @@ config_take_words(const struct config_item *item, const char *key, const char *l
     return 0;
 }
 
+/* A key that means nothing for the other kind of job was meant to do something. */
+static int
+config_check_kind(const struct config_item *item)
+{
+    static const char *const of_dumps[] = { "databases", "exclude_databases", "content", "tables", "exclude_tables",
+                                            "exclude_table_data", "checks", "globals", "settings_files", "table_size" };
+    static const char *const of_bases[] = { "checkpoint", "max_rate", "wal", "wal_timeout", "checksum_failures",
+                                            "wire_compress", "chain_max" };
+    bool base = strcmp(item->job->kind, "base") == 0;
+    const char *const *keys = base ? of_dumps : of_bases;
+    size_t count = base ? ARRAY_LEN(of_dumps) : ARRAY_LEN(of_bases);
+
+    for (size_t i = 0; i < count; i++)
+        if (ini_entry(item->section, keys[i]) != NULL) {
+            (void)error_set(ERROR_USAGE, "this goes with kind = %s only", base ? "dump" : "base");
+            return config_context(item->section, keys[i]);
+        }
+    if (item->job->max_rate > 0 && item->job->max_rate < CONFIG_RATE_MIN) {
+        (void)error_set(ERROR_USAGE, "the server cannot go that slow (wanted: 32KiB to 1GiB, or 0)");
+        return config_context(item->section, "max_rate");
+    }
+    return 0;
+}
+
 static int
 config_check_databases(const struct config_item *item)
 {
     CLEANUP_STRV struct strv names = { 0 };
     CLEANUP_STRV struct strv raw = { 0 };
     const struct config_job *job = item->job;
-    bool all = strcmp(job->databases, "all") == 0;
-    int rc = config_take_words(item, "databases", job->databases, &names);
+    bool all = job->databases != NULL && strcmp(job->databases, "all") == 0;
+    int rc = config_check_kind(item);
+
+    if (rc < 0 || strcmp(job->kind, "dump") != 0)
+        return rc;
+    if (job->databases == NULL) {
+        bool empty = ini_entry(item->section, "databases") != NULL;
+
+        (void)error_set(ERROR_USAGE, empty ? "the value is empty" : "'databases' is missing (wanted: names, or the word all)");
+        return config_context(item->section, empty ? "databases" : NULL);
+    }
+    rc = config_take_words(item, "databases", job->databases, &names);
 
     if (rc < 0)
         return rc;
@@ -316,27 +318,6 @@ config_check_job(const struct config *config, const struct config_item *item)
 }
 
 static int
-config_resolve_state_dir(const struct config *config, char **ret_path)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-
-    if (config->main->state_dir != NULL)
-        *ret_path = mem_strdup(config->main->state_dir);
-    else if (geteuid() == 0)
-        *ret_path = mem_strdup("/var/lib/pgcask");
-    else if (state != NULL && *state == '/')
-        *ret_path = mem_printf("%s/pgcask", state);
-    else if (home != NULL && *home == '/')
-        *ret_path = mem_printf("%s/.local/state/pgcask", home);
-    else {
-        (void)error_set(ERROR_USAGE, "%s: there is no place for locks and caches: the environment has no HOME",
-                        config->ini->path);
-        return error_hint(ERROR_USAGE, "write state_dir = /a/directory into [pgcask]");
-    }
-    return 0;
-}
-
-static int
 config_workers(const struct config_main *main)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -359,6 +340,12 @@ config_fill(struct config *config)
         return rc;
     config->main = option_settings(config->main_set);
     rc = config_check_encryption(config);
+    for (size_t i = 0; rc == 0 && i < config->clusters.len; i++) {
+        const struct config_item *cluster = &config->clusters.items[i];
+
+        if (cluster->cluster->wal_stores != NULL)
+            rc = config_check_names(cluster, "wal_stores", cluster->cluster->wal_stores, &config->stores, "store");
+    }
     for (size_t i = 0; rc == 0 && i < config->jobs.len; i++)
         rc = config_check_job(config, &config->jobs.items[i]);
     return rc;
@@ -377,11 +364,11 @@ config_load(const char *path, struct config **ret_config)
     if (rc < 0 && !file_exists(chosen))
         return error_hint(rc, "'pgcask init' writes a first one; -c FILE or PGCASK_CONFIG names another place");
     if (rc == 0)
-        rc = config_check_file(config->ini);
+        rc = config_check_owner(config->ini);
     if (rc == 0)
         rc = config_fill(config);
     if (rc == 0)
-        rc = config_resolve_state_dir(config, &config->state_dir);
+        rc = config_state_dir(config->ini->path, config->main->state_dir, &config->state_dir);
     if (rc < 0)
         return rc;
     config->workers = config_workers(config->main);

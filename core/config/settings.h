@@ -7,6 +7,7 @@
 #define PGCASK_CONFIG_SETTINGS_H
 
 #include "config/option.h"
+#include "config/place.h"
 
 #include <stdint.h>
 
@@ -32,6 +33,12 @@ struct config_cluster { /* [cluster NAME] */
     const char *exec_conninfo; /* STRING: what those programs use to connect instead of conninfo */
     const char *bindir;        /* PATH: where pg_dump and its kin are; default: looked for by version */
     int64_t lock_timeout;      /* DURATION ms, default 5min */
+    const char *slot;             /* STRING: physical replication slot of `wal receive` */
+    const char *application_name; /* STRING: what `wal receive` calls itself to the server */
+    const char *synchronous;      /* ENUM no|spool|stores: when it reports WAL as flushed */
+    int64_t partial_interval;     /* DURATION ms, default 10s; 0: only when streaming ends */
+    int64_t spool_max;            /* SIZE, default 1GiB: WAL on this host that is not in the stores */
+    const char *wal_stores;    /* LIST of [store NAME] that its WAL is archived to; NULL: all of them */
 };
 
 struct config_store { /* [store NAME]: these keys are pgcask's, all others the plugin's */
@@ -45,8 +52,8 @@ struct config_store { /* [store NAME]: these keys are pgcask's, all others the p
 
 struct config_job { /* [job NAME] */
     const char *cluster;            /* STRING, required */
-    const char *kind;               /* ENUM dump */
-    const char *databases;          /* LIST, required: names, or the single word all */
+    const char *kind;               /* ENUM dump|base */
+    const char *databases;          /* LIST, required with kind = dump: names, or the single word all */
     const char *exclude_databases;  /* LIST: with all */
     const char *content;            /* ENUM all|schema|data */
     const char *tables;             /* LIST of patterns SCHEMA.TABLE with * and ? */
@@ -59,6 +66,14 @@ struct config_job { /* [job NAME] */
     int64_t keep;                   /* DURATION ms: how long backups are kept; 0: not said */
     int64_t table_size;             /* SIZE: a table at least this large becomes a member of its own; 0: chosen by the
                                        database's size */
+    /* kind = base: */
+    const char *checkpoint;        /* ENUM fast|spread */
+    int64_t max_rate;              /* SIZE: bytes a second that the server reads for it; 0: no limit */
+    const char *wal;               /* ENUM archive|include: where the WAL it needs is */
+    int64_t wal_timeout;           /* DURATION ms: longest wait for that to be in the stores */
+    const char *checksum_failures; /* ENUM fail|record: what bad pages mean */
+    const char *wire_compress;     /* ENUM none|zstd|lz4: by the server, for a slow link */
+    int64_t chain_max;             /* INT: incremental backups on top of a full one; 0: none */
 };
 
 struct config_check { /* [check NAME] */
@@ -98,10 +113,8 @@ struct config {
  * suggested); a file that others may write, or that others may read while it holds a secret; neither recipient nor
  * passphrase unless encrypt = none is written out; recipients together with encrypt = none; recipients together with
  * a passphrase; a check that ends in a ';' or is empty.
- * `path` NULL: $PGCASK_CONFIG, else ~/.config/pgcask/pgcask.ini when it exists and we are not root, else
- * SYSCONFDIR/pgcask/pgcask.ini. ERROR_USAGE on anything wrong. */
+ * `path` NULL: config_default_path. ERROR_USAGE on anything wrong. */
 int config_load(const char *path, struct config **ret_config);
-char *config_default_path(void); /* owned by the caller */
 void config_free(struct config *config);
 CLEANUP_DEFINE(struct config, config_free)
 
