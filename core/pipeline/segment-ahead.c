@@ -181,6 +181,27 @@ ahead_thread(void *arg)
     return NULL;
 }
 
+/* The history of a segment's timeline, when it lies beside it: a server that was promoted while it did not archive never asks
+ * for that, and without it the timeline cannot be found again. */
+static int
+ahead_history(struct ahead *ahead, struct blob_tools *tools, const struct segment_file *of)
+{
+    const struct wal_name name = { .file = WAL_HISTORY, .timeline = of->name.timeline };
+    CLEANUP_FREE char *text = wal_name_text(&name), *path = mem_printf("%s/%s", ahead->wal, text);
+    CLEANUP_SEGMENT_FILE struct segment_file file = { .fd = -1 };
+    bool sent = false;
+    int rc;
+
+    if (of->name.timeline < 2 || of->name.file == WAL_HISTORY || !file_exists(path))
+        return 0;
+    rc = segment_file_open(path, ahead->system_identifier, &file);
+    if (rc == 0)
+        rc = pusher_send(ahead->pusher, tools, &file, &sent);
+    if (rc == 0 && sent)
+        log_info("'%s' is archived, which '%s' needs", path, of->path);
+    return rc;
+}
+
 /* What was asked for, in this thread, before it helps the others. */
 static int
 ahead_answer(struct ahead *ahead, const struct segment_file *file)
@@ -188,9 +209,11 @@ ahead_answer(struct ahead *ahead, const struct segment_file *file)
     CLEANUP(blob_tools_free) struct blob_tools *tools =
         blob_tools_new((int)ahead->call->config->main->compress_level);
     struct error error;
-    bool sent;
-    int rc = pusher_send(ahead->pusher, tools, file, &sent);
+    bool sent = false;
+    int rc = ahead_history(ahead, tools, file);
 
+    if (rc == 0)
+        rc = pusher_send(ahead->pusher, tools, file, &sent);
     if (rc == 0)
         log_info("'%s' %s", file->path, sent ? "is archived" : "was archived before");
     error_take(rc, &error);

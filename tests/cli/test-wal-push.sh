@@ -40,6 +40,23 @@ test_every_kind_of_file_is_archived()
     equal "$(dirname "$(object "$(wal_name 2 1)")")" "$dir/one/main/wal/$system/00000002/0000000200000000"
 }
 
+# A server that is promoted while it does not archive never asks for its history.
+test_the_history_of_a_segments_timeline_goes_along()
+{
+    wal_scene along
+    printf '1\t0/100000\tno recovery target specified\n' >"$data/pg_wal/00000002.history"
+    segment 2 5
+    run_expect 0 push "$(wal_name 2 5)"
+    expect_silent
+    equal "$(archived | xargs)" "00000002.history $(wal_name 2 5)"
+    archived_is 00000002.history "$data/pg_wal/00000002.history"
+    printf '1\t0/200000\tno recovery target specified\n' >"$data/pg_wal/00000002.history"
+    segment 2 6
+    run_expect 1 push "$(wal_name 2 6)"
+    expect_err "has another '00000002.history' already"
+    equal "$(archived | xargs)" "00000002.history $(wal_name 2 5)"
+}
+
 # refused NAME TEXT [CODE] - with that file in place
 refused()
 {
