@@ -123,7 +123,7 @@ wal_exit_code(const char *const *argv, int code)
 
 const struct cmd cmd_wal = {
     .name = "wal",
-    .usage = "wal push PATH | wal fetch NAME DEST | wal status | wal setup",
+    .usage = "wal push PATH | wal fetch NAME DEST | wal receive | wal status | wal setup | wal search",
     .summary = "Archive the write-ahead log and fetch it again",
     .options = options,
     .run = wal_run,

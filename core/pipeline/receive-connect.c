@@ -219,15 +219,13 @@ receive_connect(struct receive *receive)
     if (rc == 0)
         rc = spool_list(receive->dir, &items);
     if (rc == 0)
-        rc = receive_plan(receive, &items);
+        rc = receive_resume(receive, &items);
     if (rc == 0 && lost) {
         rc = receive_gap_error(receive, "the server has given up the replication slot (max_slot_wal_keep_size)");
         return error_hint(
             rc, "'pgcask wal receive --drop-slot', then '--create-slot'; then it goes on if the server still has "
                 "that WAL, and else only with '--accept-gap' and a new base backup");
     }
-    if (rc == 0)
-        rc = receive_check_behind(receive, &items);
     if (rc == 0)
         receive_adopt_spool(receive, &items);
     return rc;

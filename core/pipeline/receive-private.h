@@ -70,10 +70,9 @@ void receive_disconnect(struct receive *receive);
 /* A timeline's history and those before it, on their way into the archive; receive->history is that timeline's. */
 int receive_take_history(struct receive *receive, uint32_t timeline);
 
-/* receive-resume.c: receive->point for what is in the spool (`items`) and, when that does not tell, in the archive. */
-int receive_plan(struct receive *receive, const struct spool_items *items);
-/* An error when the server has less WAL than was received of it. */
-int receive_check_behind(struct receive *receive, const struct spool_items *items);
+/* receive-resume.c: receive->point for what is in the spool (`items`) and, when that does not tell, in the archive. An
+ * error when the server has less than was received of it. */
+int receive_resume(struct receive *receive, const struct spool_items *items);
 /* Whatever is in the spool but receive->point is to be archived and taken away. */
 void receive_adopt_spool(struct receive *receive, const struct spool_items *items);
 /* The server has removed the WAL from receive->point on. 0: it has been archived meanwhile, or the gap is accepted;

@@ -155,8 +155,8 @@ plan_tell(const struct receive *receive, const struct receive_plan *plan, bool o
 
 /* A primary that has less WAL than it has sent was set back: what it writes from now on is another history under the
  * same names. A standby may only be behind. */
-int
-receive_check_behind(struct receive *receive, const struct spool_items *items)
+static int
+resume_check_behind(struct receive *receive, const struct spool_items *items)
 {
     uint64_t have = receive_point_lsn(&receive->point, receive->segment_bytes);
     const struct spool_item *open = spool_items_open(items, receive->system);
@@ -188,7 +188,7 @@ receive_check_behind(struct receive *receive, const struct spool_items *items)
 }
 
 int
-receive_plan(struct receive *receive, const struct spool_items *items)
+receive_resume(struct receive *receive, const struct spool_items *items)
 {
     struct wal_ranges archive = { 0 };
     struct receive_facts facts = {
@@ -210,8 +210,10 @@ receive_plan(struct receive *receive, const struct spool_items *items)
     if (rc == 0) {
         rc = receive_plan_make(&facts, &plan);
         if (rc == 0) {
-            plan_tell(receive, &plan, others);
             receive->point = plan.point;
+            rc = resume_check_behind(receive, items);
+            if (rc == 0)
+                plan_tell(receive, &plan, others);
         } else
             rc = gap_accept(receive, rc);
         wal_ranges_free(&archive);

@@ -35,7 +35,7 @@ server_bin()
 {
     local bindir
 
-    bindir=$(dirname "$(readlink -f "/proc/$("$pg" pid)/exe" 2>/dev/null || echo "$server_bindir/postgres")")
+    bindir=${PG_BINDIR:-$(dirname "$(readlink -f "/proc/$("$pg" pid)/exe" 2>/dev/null || echo "$server_bindir/postgres")")}
     server_bindir=$bindir
     if [ "$(id -u)" = 0 ]; then
         setpriv --reuid "$(stat -c %u "$PG_BASE/data")" --regid "$(stat -c %g "$PG_BASE/data")" --clear-groups \

@@ -303,6 +303,34 @@ test_what_is_not_whole_is_fetched_in_its_place()
     equal "$(tail -c +$((size + 1)) "$dir/fetched" | tr -d '\0' | wc -c)" 0 "bytes behind what was received"
 }
 
+test_other_bytes_under_an_archived_name_are_refused()
+{
+    local file spool
+
+    restarted_server
+    scene other
+    receive_config
+    run_expect 0 pgcask wal receive --create-slot
+    begin_receive
+    load 1
+    all_is_stored
+    end_receive
+    file=$(archived '*' | head -n 1)
+    spool=$(echo "$dir"/state/receive-main/[0-9]*)
+    cp "$(written "$file")" "$spool/$file"
+    pgcask wal receive -v >>"$dir/log" 2>&1 & # the same once more is fine
+    receiver=$!
+    cleanup_fn stop_pid "$receiver"
+    wait_until 60 nothing_waits
+    end_receive
+    cp "$(written "$file")" "$spool/$file"
+    flip "$spool/$file" 100000
+    receive_fails 1
+    expect_err "ERROR: store 'one' has another '$file' already"
+    [ -e "$spool/$file" ]
+    archive_is_right 1
+}
+
 # listener - a service manager: what it hears is in $dir/heard
 listener()
 {
